@@ -1,0 +1,1 @@
+"""A language model and a reinforcement learner teach each other."""

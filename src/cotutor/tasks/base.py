@@ -1,0 +1,113 @@
+"""The contract of a task: a gymnasium environment that can speak."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from cotutor.tasks.words import Words
+from cotutor.types import Option, Question
+
+Observation = Mapping[str, Any]
+
+
+class Task(ABC):
+    """An environment whose states can be put into words.
+
+    Everything here but :meth:`make_env` and :meth:`right_actions` is a pure function of one observation, so the words
+    cannot say more than the observation shows.
+
+    Attributes:
+        name: What the user typed to get this task.
+        actions: The name of every action, indexed by action.
+        vocabulary: The words of instructions and contexts; other words share a few hashed places.
+        max_words: Longest text, in words, that the student reads; longer ones are cut at the end.
+        has_expert: Whether :meth:`expert_action` and :meth:`right_actions` work here.
+    """
+
+    name: str
+    actions: tuple[str, ...]
+    vocabulary: tuple[str, ...]
+    max_words: int
+    has_expert: bool
+
+    @abstractmethod
+    def make_env(self) -> gym.Env[Any, Any]:
+        """Makes the bare environment, with a discrete action space and positive reward on success only."""
+
+    @abstractmethod
+    def arrays(self, observation: Observation) -> dict[str, NDArray[Any]]:
+        """Returns the numeric part of an observation as the student's network reads it, by name."""
+
+    @abstractmethod
+    def array_spaces(self) -> dict[str, gym.Space[Any]]:
+        """Returns the space of each entry of :meth:`arrays`."""
+
+    @abstractmethod
+    def instruction(self, observation: Observation) -> str:
+        """Returns the mission in words."""
+
+    @abstractmethod
+    def describe(self, observation: Observation) -> str:
+        """Returns the context: the mission and the observation as the teacher reads them."""
+
+    @abstractmethod
+    def options(self, context: str) -> tuple[Option, ...]:
+        """Returns what the teacher may say in ``context``, always in the same order."""
+
+    def expert_action(self, env: gym.Env[Any, Any]) -> int:
+        """Returns what an expert who sees the simulator's state would do now; only for privileged teachers and measurement."""
+        raise NotImplementedError
+
+    def right_actions(self, env: gym.Env[Any, Any], actions: tuple[int, ...]) -> frozenset[int]:
+        """Returns those of ``actions`` that are on equally short ways to success by the expert's judgement."""
+        raise NotImplementedError
+
+    def question(self, context: str) -> Question:
+        """Returns the context with its options."""
+        return Question(context, self.options(context))
+
+
+class SpokenEnv(gym.Wrapper[dict[str, NDArray[Any]], int, Any, int]):
+    """A task's environment as a Stable-Baselines3 student sees it.
+
+    The observation is a Dict: the task's arrays, ``instruction`` (word numbers, ``max_words``) and, with
+    ``student="text"``, ``context`` (word numbers of the same text that the teacher reads). ``info["context"]`` carries
+    that text, ``info["is_success"]`` says at the end of an episode whether the mission was accomplished.
+
+    Args:
+        task: The task to put into words.
+        student: ``"text"`` to let the student read the context too, ``"image"`` to keep it from it.
+    """
+
+    def __init__(self, task: Task, student: str) -> None:
+        super().__init__(task.make_env())
+        self.task = task
+        self.words = Words(task.vocabulary, task.max_words)
+        self.texts = ("instruction", "context") if student == "text" else ("instruction",)
+        self.observation_space = gym.spaces.Dict(
+            {**task.array_spaces(), **{text: self.words.space for text in self.texts}}
+        )
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        observation, info = self.env.reset(seed=seed, options=options)
+        return self._speak(observation, info)
+
+    def step(self, action: int):
+        observation, reward, terminated, truncated, info = self.env.step(int(action))
+        if terminated or truncated:
+            info["is_success"] = bool(terminated and float(reward) > 0)
+        return *self._speak(observation, info)[:1], float(reward), terminated, truncated, info
+
+    def expert_action(self) -> int:
+        return self.task.expert_action(self.env)
+
+    def _speak(self, observation: Observation, info: dict[str, Any]) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        context = self.task.describe(observation)
+        info["context"] = context
+        texts = {"instruction": self.task.instruction(observation), "context": context}
+        arrays = self.task.arrays(observation)
+        return {**arrays, **{text: self.words.encode(texts[text]) for text in self.texts}}, info

@@ -1,0 +1,50 @@
+"""The contract of a teacher."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+
+from cotutor.types import FloatArray, Lesson, Question
+
+
+class Teacher(ABC):
+    """Something that can say which option is good in a context, and may learn to say it better.
+
+    Attributes:
+        version: How often :meth:`learn` has changed it; scores of different versions must not be mixed up.
+        can_learn: Whether :meth:`learn` does anything.
+        privileged: Whether it reads the simulator's state (:meth:`score_state`) and not the context. A privileged
+            teacher answers per state and bypasses the cache.
+    """
+
+    version: int = 0
+    can_learn: bool = False
+    privileged: bool = False
+
+    @abstractmethod
+    def score(self, questions: Sequence[Question]) -> list[FloatArray]:
+        """Returns one score per option, shape (O,), for every question: log-likelihoods up to a constant, uncalibrated."""
+
+    def score_state(self, env: gym.Env[Any, Any], question: Question) -> FloatArray:
+        """Returns the scores, shape (O,), of a privileged teacher for the present state of ``env``."""
+        raise NotImplementedError
+
+    def calibrate(self, questions: Sequence[Question]) -> None:
+        """Learns every option's bias from reference contexts, once, before the first lesson. Does nothing by default."""
+
+    def advice(self, questions: Sequence[Question], scores: Sequence[FloatArray]) -> list[FloatArray]:
+        """Returns calibrated probabilities, shape (O,), for scores that :meth:`score` gave."""
+        raise NotImplementedError
+
+    def learn(self, lessons: Sequence[Lesson], steps: int) -> float:
+        """Takes ``steps`` gradient steps on ``lessons``, adds one to ``version`` and returns the mean loss of the last pass."""
+        raise NotImplementedError
+
+    def save(self, folder: Path) -> None:
+        """Writes weights (safetensors) and calibration (JSON) into ``folder``."""
+
+    def load(self, folder: Path) -> None:
+        """Reads what :meth:`save` wrote."""
