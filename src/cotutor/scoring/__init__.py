@@ -1,1 +1,47 @@
-"""TODO."""
+"""Exact option scoring for local models."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from cotutor.scoring.prompts import Prompt, Prompter
+from cotutor.scoring.rows import RowScorer
+from cotutor.scoring.trie import TrieScorer
+from cotutor.types import Option, Question
+
+__all__ = ["Prompt", "Prompter", "RowScorer", "Scorer", "TrieScorer", "make_scorer"]
+
+PROBE_OPTIONS = tuple(Option(phrase, 0) for phrase in ("open the door with the key", "open the box", "walk to the door"))
+PROBE = [Question(context, PROBE_OPTIONS) for context in ("The door is locked and you hold a key.", "The box is red.")]
+
+
+class Scorer(Protocol):
+    """Something that returns log-likelihoods of options and counts the tokens it computed."""
+
+    tokens: int
+
+    def __call__(self, prompts: Sequence[Prompt]) -> list[Tensor]: ...
+
+
+def make_scorer(model: PreTrainedModel, prompter: Prompter, budget: int) -> Scorer:
+    """Returns a packing scorer where ``model`` proves that it honours the tree's mask, else one row per option."""
+    return TrieScorer(model, budget) if honours_tree_mask(model, prompter) else RowScorer(model)
+
+
+@torch.no_grad()
+def honours_tree_mask(model: PreTrainedModel, prompter: Prompter) -> bool:
+    """Tells whether packed scores of two small questions equal those of plain rows.
+
+    Equality is only as fine as the model's precision, so it is judged against what the wrong context would change.
+    """
+    prompts = [prompter(question) for question in PROBE]
+    try:
+        packed_CO = torch.stack(TrieScorer(model, budget=256)(prompts))
+    except (TypeError, ValueError, RuntimeError, IndexError):
+        return False
+    plain_CO = torch.stack(RowScorer(model)(prompts))
+    wrong_context = (plain_CO.flip(0) - plain_CO).abs().max()
+    return bool((packed_CO - plain_CO).abs().max() < 0.1 * wrong_context)

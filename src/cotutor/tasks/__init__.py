@@ -1,1 +1,30 @@
-"""TODO."""
+"""Tasks by name: the environments that can speak."""
+
+from typing import Any
+
+from cotutor.errors import UserError
+from cotutor.tasks.babyai import BabyAI, level_names
+from cotutor.tasks.base import SpokenEnv, Task
+
+__all__ = ["SpokenEnv", "Task", "make_task", "task_names"]
+
+
+def make_task(name: str, **options: Any) -> Task:
+    """Returns the task called ``name``.
+
+    Args:
+        name: One of :func:`task_names`, or the full id of a level, such as ``BabyAI-GoToLocal-v0``.
+        **options: How the task speaks, such as ``positions="exact"``.
+
+    Raises:
+        UserError: If there is no such task or option.
+    """
+    try:
+        return BabyAI(name, **options)
+    except TypeError as error:
+        raise UserError(f"The task {name} has the options positions and focus, not {', '.join(options)}.") from error
+
+
+def task_names() -> tuple[str, ...]:
+    """Returns the name of every task."""
+    return level_names()

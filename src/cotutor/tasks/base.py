@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 from numpy.typing import NDArray
 
 from cotutor.tasks.words import Words
@@ -59,7 +58,7 @@ class Task(ABC):
         """Returns what the teacher may say in ``context``, always in the same order."""
 
     def expert_action(self, env: gym.Env[Any, Any]) -> int:
-        """Returns what an expert who sees the simulator's state would do now; only for privileged teachers and measurement."""
+        """Returns what an expert who sees the simulator's state would do now; for privileged teachers and checks."""
         raise NotImplementedError
 
     def right_actions(self, env: gym.Env[Any, Any], actions: tuple[int, ...]) -> frozenset[int]:
@@ -71,7 +70,14 @@ class Task(ABC):
         return Question(context, self.options(context))
 
 
-class SpokenEnv(gym.Wrapper[dict[str, NDArray[Any]], int, Any, int]):
+HELD_OUT_SEED = 1_000_000_000
+"""Environments of evaluation are seeded from here on, so that no student was trained on their episodes."""
+
+AGREEMENT_SEED = 2_000_000_000
+"""States on which a teacher's agreement with the expert is measured come from episodes seeded from here on."""
+
+
+class SpokenEnv(gym.Wrapper[Any, int, Any, int]):
     """A task's environment as a Stable-Baselines3 student sees it.
 
     The observation is a Dict: the task's arrays, ``instruction`` (word numbers, ``max_words``) and, with
@@ -88,9 +94,7 @@ class SpokenEnv(gym.Wrapper[dict[str, NDArray[Any]], int, Any, int]):
         self.task = task
         self.words = Words(task.vocabulary, task.max_words)
         self.texts = ("instruction", "context") if student == "text" else ("instruction",)
-        self.observation_space = gym.spaces.Dict(
-            {**task.array_spaces(), **{text: self.words.space for text in self.texts}}
-        )
+        self.observation_space = gym.spaces.Dict({**task.array_spaces(), **dict.fromkeys(self.texts, self.words.space)})
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         observation, info = self.env.reset(seed=seed, options=options)

@@ -39,6 +39,10 @@ class Teacher(ABC):
         """Returns calibrated probabilities, shape (O,), for scores that :meth:`score` gave."""
         raise NotImplementedError
 
+    def reference(self, questions: Sequence[Question]) -> list[FloatArray]:
+        """Returns the calibrated advice, shape (O,), that the teacher gave before any lesson."""
+        raise NotImplementedError
+
     def learn(self, lessons: Sequence[Lesson], steps: int) -> float:
         """Takes ``steps`` gradient steps on ``lessons``, adds one to ``version`` and returns the mean loss of the last pass."""
         raise NotImplementedError

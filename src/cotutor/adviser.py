@@ -1,0 +1,230 @@
+"""Who the student asks: a teacher with a cache, the feedback memory, the dialogue and the trust in what comes out."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from cotutor.config import AskingConfig, DialogueConfig
+from cotutor.dialogue import ask_again, revise, softmax
+from cotutor.memory import FeedbackMemory
+from cotutor.tasks.base import Task
+from cotutor.teachers.base import Teacher
+from cotutor.trust import Trust
+from cotutor.types import Consultation, FloatArray, Question
+
+LOG_FLOOR = 1e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the teacher last said about a context.
+
+    Attributes:
+        scores_O: Its uncalibrated scores.
+        own_O: Its own advice, calibrated, before any feedback.
+        advice_O: The advice that feedback revises further: ``own_O``, or what the teacher said after reading the
+            feedback, or, after a lesson and until it is asked again, the advice that the lesson taught.
+        version: The teacher's version that answered.
+    """
+
+    scores_O: FloatArray
+    own_O: FloatArray
+    advice_O: FloatArray
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Guidance:
+    """Advice as the student uses it: per action, with its trust.
+
+    Attributes:
+        advice_A: Probability of each action; phrases for one action add up, actions without a phrase have none.
+        log_advice_A: log(advice + 1e-4); actions without a phrase get the mean of the others.
+        trust: Trust in this context's advice.
+    """
+
+    advice_A: FloatArray
+    log_advice_A: FloatArray
+    trust: float
+
+
+def per_action(question: Question, advice_O: FloatArray, actions: int) -> tuple[FloatArray, FloatArray]:
+    """Returns the advice per action and its log (see :class:`Guidance`), shapes (A,)."""
+    advice_A = np.zeros(actions)
+    offered = [option.action for option in question.options]
+    np.add.at(advice_A, offered, advice_O)
+    log_offered = np.log(advice_A[offered] + LOG_FLOOR)
+    log_advice_A = np.full(actions, log_offered.mean())
+    log_advice_A[offered] = log_offered
+    return advice_A, log_advice_A
+
+
+class Adviser:
+    """Advises the student within a budget of questions.
+
+    Args:
+        task: The task, for the options of a context.
+        teacher: The teacher asked.
+        memory: The student's feedback.
+        trust: Trust in the advice.
+        dialogue: How feedback revises advice.
+        asking: The budget.
+        realtime: Whether feedback revises advice at all.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        teacher: Teacher,
+        memory: FeedbackMemory,
+        trust: Trust,
+        dialogue: DialogueConfig,
+        asking: AskingConfig,
+        realtime: bool,
+    ) -> None:
+        self.task = task
+        self.teacher = teacher
+        self.memory = memory
+        self.trust = trust
+        self.dialogue = dialogue
+        self.asking = asking
+        self.depth = dialogue.depth if realtime else 0
+        self.answers: dict[str, Answer] = {}
+        self.met: dict[str, float] = {}
+        self.asked = 0
+        self.seconds = 0.0
+        self.started = time.perf_counter()
+        self._guidance: dict[str, Guidance | None] = {}
+
+    @property
+    def on_probation(self) -> bool:
+        """Whether no trust has been earned yet."""
+        return self.trust.value == 0.0
+
+    def guide(self, contexts: Sequence[str], envs: Sequence[gym.Env[Any, Any]]) -> tuple[FloatArray, FloatArray]:
+        """Returns log-advice per action, shape (E, A), zero where the teacher was not asked, and trust, shape (E,)."""
+        actions = len(self.task.actions)
+        log_advice_EA, trust_E = np.zeros((len(contexts), actions)), np.zeros(len(contexts))
+        for i, context in enumerate(contexts):
+            guidance = self._guide_state(context, envs[i]) if self.teacher.privileged else self.guidance(context)
+            if guidance is not None:
+                log_advice_EA[i], trust_E[i] = guidance.log_advice_A, guidance.trust
+        return log_advice_EA, trust_E
+
+    def guidance(self, context: str) -> Guidance | None:
+        """Returns the guidance in a context, None where the teacher was never asked."""
+        if context not in self._guidance:
+            self._guidance[context] = self._compute(context)
+        return self._guidance[context]
+
+    def advise(self, context: str) -> tuple[FloatArray, float]:
+        """Returns the advice per action, shape (A,), and the trust in it; zeros where the teacher was never asked."""
+        guidance = self.guidance(context)
+        return (np.zeros(len(self.task.actions)), 0.0) if guidance is None else (guidance.advice_A, guidance.trust)
+
+    def revised(self, context: str) -> FloatArray:
+        """Returns the advice of an asked context after the dialogue, shape (O,)."""
+        question = self.task.question(context)
+        return self._revise(question, self.answers[context].advice_O)
+
+    def meet(self, contexts: Sequence[str]) -> None:
+        """Counts the contexts of a rollout; the count decays like feedback."""
+        self.met = {context: count * self.dialogue.decay for context, count in self.met.items()}
+        for context in contexts:
+            self.met[context] = self.met.get(context, 0.0) + 1.0
+
+    def refresh(self) -> None:
+        """Makes new feedback, trust and answers count from now on."""
+        self._guidance.clear()
+
+    def choose(self) -> list[str]:
+        """Returns the contexts worth asking about, by visits x uncertainty, within the budget of a round.
+
+        A context never asked is wholly uncertain. One that an older version answered is as uncertain as its advice has
+        entropy. One that the present version answered is not asked again.
+        """
+        value = {context: self.met[context] * self._uncertainty(context) for context in self.met}
+        worthy = sorted((context for context in value if value[context] > 0), key=lambda c: (-value[c], c))
+        return worthy[: self._budget()]
+
+    def ask(self, contexts: Sequence[str]) -> None:
+        """Asks the teacher about the contexts and remembers the answers."""
+        if not contexts:
+            return
+        questions = [self.task.question(context) for context in contexts]
+        with self.clock():
+            scores = self.teacher.score(questions)
+            own = advice = self.teacher.advice(questions, scores)
+            if self.depth and self.dialogue.channel != "reweight":
+                advice = ask_again(self.teacher, questions, [self.memory.feedback(question) for question in questions])
+        for context, scores_O, own_O, advice_O in zip(contexts, scores, own, advice, strict=True):
+            self.answers[context] = Answer(scores_O, own_O, advice_O, self.teacher.version)
+        self.asked += len(contexts)
+        self.refresh()
+
+    @contextmanager
+    def clock(self) -> Iterator[None]:
+        """Counts the time inside as the teacher's."""
+        began = time.perf_counter()
+        yield
+        self.seconds += time.perf_counter() - began
+
+    def consultation(self, round_number: int, context: str) -> Consultation:
+        """Returns the row of the ledger for a context that has been asked."""
+        question, answer = self.task.question(context), self.answers[context]
+        return Consultation(
+            round=round_number,
+            question=question,
+            raw_O=softmax(answer.scores_O),
+            calibrated_O=answer.own_O,
+            revised_O=self.revised(context),
+            feedback=self.memory.feedback(question),
+            trust=self.trust.of(context),
+            teacher_version=answer.version,
+        )
+
+    def settle(self, contexts: Sequence[str]) -> None:
+        """After a lesson: what was taught stays in the remembered advice, and its feedback is forgotten."""
+        for context in contexts:
+            self.answers[context] = replace(self.answers[context], advice_O=self.revised(context))
+        self.memory.forget(list(contexts))
+        self.refresh()
+
+    def _compute(self, context: str) -> Guidance | None:
+        if context not in self.answers:
+            return None
+        question = self.task.question(context)
+        advice_A, log_advice_A = per_action(question, self.revised(context), len(self.task.actions))
+        return Guidance(advice_A, log_advice_A, self.trust.of(context))
+
+    def _guide_state(self, context: str, env: gym.Env[Any, Any]) -> Guidance:
+        question = self.task.question(context)
+        advice_O = self._revise(question, softmax(self.teacher.score_state(env, question)))
+        return Guidance(*per_action(question, advice_O, len(self.task.actions)), self.trust.of(context))
+
+    def _revise(self, question: Question, advice_O: FloatArray) -> FloatArray:
+        depth = 0 if self.dialogue.channel == "prompt" else self.depth
+        advantage_O = self.memory.feedback(question).advantage_O
+        return revise(advice_O, advantage_O, depth, self.dialogue.beta, self.dialogue.clip)
+
+    def _uncertainty(self, context: str) -> float:
+        answer = self.answers.get(context)
+        if answer is None:
+            return 1.0
+        if answer.version == self.teacher.version and self.dialogue.channel == "reweight":
+            return 0.0
+        entropy = -float((answer.advice_O * np.log(np.maximum(answer.advice_O, 1e-12))).sum())
+        return entropy / float(np.log(len(answer.advice_O)))
+
+    def _budget(self) -> int:
+        if self.teacher.privileged:
+            return 0
+        if not self.asking.share or not self.asked:
+            return self.asking.per_round
+        owed = self.asking.share * (time.perf_counter() - self.started) - self.seconds
+        return max(0, int(owed * self.asked / self.seconds))

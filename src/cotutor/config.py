@@ -1,0 +1,275 @@
+"""Everything that can be set, each field described once, beside its default."""
+
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from cotutor.errors import UserError
+
+
+@dataclass(frozen=True)
+class Method:
+    """Which arrows between teacher and student are switched on."""
+
+    teacher: bool
+    """The teacher advises the student."""
+    realtime: bool
+    """The student's feedback revises the advice at once."""
+    lasting: bool
+    """The student's feedback is taught to the teacher's weights."""
+
+
+METHODS = {
+    "ppo": Method(teacher=False, realtime=False, lasting=False),
+    "one-way": Method(teacher=True, realtime=False, lasting=False),
+    "realtime": Method(teacher=True, realtime=True, lasting=False),
+    "lasting": Method(teacher=True, realtime=False, lasting=True),
+    "mutual": Method(teacher=True, realtime=True, lasting=True),
+}
+
+
+@dataclass(frozen=True)
+class PPOConfig:
+    """Stable-Baselines3's PPO, the same for every method."""
+
+    envs: int = 16
+    """Environments stepped together."""
+    steps: int = 64
+    """Steps of each environment in a rollout; envs x steps frames make a round."""
+    batch_size: int = 256
+    """Frames in a gradient step."""
+    epochs: int = 8
+    """Passes over a rollout."""
+    learning_rate: float = 7e-4
+    """Of Adam, constant."""
+    gamma: float = 0.95
+    """Discount per step."""
+    gae_lambda: float = 0.95
+    """λ of generalised advantage estimation."""
+    clip_range: float = 0.2
+    """ε of PPO's clipped objective."""
+    entropy: float = 0.01
+    """Weight of the entropy bonus."""
+
+
+@dataclass(frozen=True)
+class VerbalizerConfig:
+    """How a state is put into words."""
+
+    positions: Literal["coarse", "exact"] = "coarse"
+    """Places as "ahead on the left" (coarse) or "3 steps forward and 2 steps left" (exact)."""
+    focus: bool = True
+    """Name only what the mission needs."""
+
+
+@dataclass(frozen=True)
+class DialogueConfig:
+    """Feedback and the dialogue about it."""
+
+    depth: int = 1
+    """Exchanges in a dialogue; 0 for none."""
+    channel: Literal["reweight", "prompt", "both"] = "reweight"
+    """Feedback re-weights the advice, is written into the teacher's prompt, or both."""
+    beta: float = 0.5
+    """β of the mirror-descent step, in units of the running standard deviation of the advantage."""
+    clip: float = 4.0
+    """Largest exponent Â/β."""
+    decay: float = 0.97
+    """Factor on remembered feedback, once a round."""
+    shrinkage: float = 8.0
+    """k of the shrinkage n / (n + k) of an advantage measured in n visits."""
+    scale_floor: float = 0.05
+    """Smallest standard deviation by which advantages are divided, in units of return."""
+
+
+@dataclass(frozen=True)
+class TrustConfig:
+    """What the advice is worth, and the controlled trial beside it."""
+
+    margin: float = 0.02
+    """δ: the gain per step, in standard deviations of the advantage, that advice must exceed."""
+    shrinkage: float = 32.0
+    """Steps in one context that count as much as the gain over all contexts."""
+    decay: float = 0.8
+    """Factor on the evidence, once a round."""
+    trial_every: int = 16
+    """One episode in so many is a trial; 0 for none."""
+    trial_margin: float = 0.02
+    """Return the student may lose without advice and still be said to need none."""
+
+
+@dataclass(frozen=True)
+class AskingConfig:
+    """What may be asked of the teacher: asking is the cost."""
+
+    per_round: int = 96
+    """Contexts asked per round at most, spent where visits x uncertainty is largest."""
+    share: float = 0.0
+    """If positive: share of the wall-clock for the teacher instead of a number of contexts (not repeatable)."""
+
+
+@dataclass(frozen=True)
+class LessonConfig:
+    """Fine-tuning of the teacher on what the student found out."""
+
+    every: int = 4
+    """Rounds between teacher updates."""
+    most: int = 128
+    """Lessons in an update at most: the contexts with most visits."""
+    steps: int = 16
+    """Gradient steps in an update."""
+    anchor: float = 0.0
+    """η: share of the untaught reference model in a lesson's target."""
+
+
+@dataclass(frozen=True)
+class GuidanceConfig:
+    """How advice reaches the student."""
+
+    prior: bool = True
+    """Add log-advice, weighted by trust, to the policy's logits."""
+    distillation: bool = True
+    """Teach the advice to the student without prior, from remembered states."""
+    distillation_steps: int = 4
+    """Gradient steps of distillation before each rollout."""
+    capacity: int = 16384
+    """States remembered for distillation."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A run: a task, a method, a teacher and a student."""
+
+    task: str = "babyai:GoToRedBallNoDists"
+    """What to learn: babyai:NAME, minigrid:NAME or a full id of minigrid."""
+    method: str = "mutual"
+    """ppo, one-way, realtime, lasting or mutual."""
+    teacher: str = "smollm2"
+    """smollm2, oracle, random, uniform, adversarial, bow, untrained, hf:ORG/MODEL or a model's folder."""
+    student: Literal["text", "image"] = "text"
+    """Whether the student reads the teacher's context too (text) or not (image)."""
+    seed: int = 0
+    """Of everything that is drawn."""
+    frames: int = 40_000
+    """Environment steps in training, those of trial episodes included; rounded up to whole rounds."""
+    run_dir: Path | None = None
+    """Folder for the results; must not exist. By default a fresh one under runs/."""
+    eval_episodes: int = 128
+    """Held-out episodes for each evaluation of pair and student."""
+    teacher_eval_episodes: int = 64
+    """Held-out episodes for each evaluation of the teacher alone."""
+    agreement_states: int = 256
+    """Fixed states on which the teacher is compared with the bot."""
+    threads: int = 0
+    """CPU threads; 0 for all cores."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Precision of the teacher; auto takes bfloat16 where the hardware computes it."""
+    ppo: PPOConfig = field(default_factory=PPOConfig)
+    verbalizer: VerbalizerConfig = field(default_factory=VerbalizerConfig)
+    dialogue: DialogueConfig = field(default_factory=DialogueConfig)
+    trust: TrustConfig = field(default_factory=TrustConfig)
+    asking: AskingConfig = field(default_factory=AskingConfig)
+    lessons: LessonConfig = field(default_factory=LessonConfig)
+    guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
+
+    @property
+    def arrows(self) -> Method:
+        """The arrows that the method switches on."""
+        return METHODS[self.method]
+
+
+AT_LEAST = {
+    "seed": 0,
+    "frames": 1,
+    "eval_episodes": 1,
+    "teacher_eval_episodes": 1,
+    "agreement_states": 1,
+    "threads": 0,
+    "ppo.envs": 1,
+    "ppo.steps": 2,
+    "ppo.batch_size": 2,
+    "ppo.epochs": 1,
+    "dialogue.depth": 0,
+    "dialogue.shrinkage": 0,
+    "trust.shrinkage": 0,
+    "trust.trial_every": 0,
+    "asking.per_round": 0,
+    "lessons.every": 1,
+    "lessons.most": 1,
+    "lessons.steps": 1,
+    "guidance.distillation_steps": 0,
+    "guidance.capacity": 1,
+}
+POSITIVE = ("ppo.learning_rate", "dialogue.beta", "dialogue.clip", "dialogue.scale_floor")
+FRACTIONS = ("ppo.gamma", "ppo.gae_lambda", "dialogue.decay", "trust.decay", "asking.share", "lessons.anchor")
+
+
+def validate(config: TrainConfig) -> None:
+    """Raises UserError, in one sentence, for a number out of range or an unknown method."""
+    if config.method not in METHODS:
+        raise UserError(f"There is no method {config.method!r}: choose one of {', '.join(METHODS)}.")
+
+    def value(name: str) -> float:
+        node: Any = config
+        for part in name.split("."):
+            node = getattr(node, part)
+        return node
+
+    for name, least in AT_LEAST.items():
+        if value(name) < least:
+            raise UserError(f"{name} is {value(name)}, but must be at least {least}.")
+    for name in POSITIVE:
+        if not value(name) > 0:
+            raise UserError(f"{name} is {value(name)}, but must be positive.")
+    for name in FRACTIONS:
+        if not 0 <= value(name) <= 1:
+            raise UserError(f"{name} is {value(name)}, but must lie between 0 and 1.")
+
+
+def to_yaml(config: TrainConfig) -> str:
+    """Returns the configuration as YAML that :func:`from_yaml` reads."""
+    values = asdict(config)
+    values["run_dir"] = None if config.run_dir is None else str(config.run_dir)
+    return yaml.safe_dump(values, sort_keys=False)
+
+
+def from_yaml(path: Path) -> TrainConfig:
+    """Reads a configuration; fields that are not named keep their defaults.
+
+    Raises:
+        UserError: The file cannot be read, is no mapping, or names an unknown field.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"The configuration {path} cannot be read: {' '.join(str(error).split())}.") from error
+    return _build(TrainConfig(), {} if values is None else values, "")
+
+
+def _build(default: Any, values: Any, where: str) -> Any:
+    if not isinstance(values, dict):
+        raise UserError(f"The configuration's {where or 'top level'} must be a mapping of names to values.")
+    known = {entry.name: getattr(default, entry.name) for entry in fields(default)}
+    for name in values:
+        if name not in known:
+            raise UserError(f"The configuration has an unknown key {where}{name!s}; known are {', '.join(known)}.")
+    built = {
+        name: _build(known[name], value, f"{where}{name}.") if is_dataclass(known[name]) else _typed(
+            known[name], value, f"{where}{name}"
+        )
+        for name, value in values.items()
+    }
+    return type(default)(**{**known, **built})
+
+
+def _typed(default: Any, value: Any, name: str) -> Any:
+    if name == "run_dir":
+        return None if value is None else Path(str(value))
+    kind = type(default)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not kind:
+        raise UserError(f"The configuration's {name} must be of type {kind.__name__}, not {value!r}.")
+    return value

@@ -1,0 +1,48 @@
+"""The dialogue: the teacher advises, the student answers with feedback, the teacher revises."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cotutor.teachers.base import Teacher
+from cotutor.types import Feedback, FloatArray, Question
+
+
+def softmax(logits_O: FloatArray) -> FloatArray:
+    """Returns the softmax over the last axis."""
+    weights_O = np.exp(logits_O - logits_O.max(axis=-1, keepdims=True))
+    return weights_O / weights_O.sum(axis=-1, keepdims=True)
+
+
+def revise(advice_O: FloatArray, advantage_O: FloatArray, depth: int, beta: float, clip: float) -> FloatArray:
+    """Holds ``depth`` exchanges by re-weighting: mirror-descent steps of the advice towards the common return.
+
+    One exchange is T'(o|c) ∝ T(o|c) · exp(Â(c,o)/β), the exponent clipped to ±``clip``. With fixed feedback a deeper
+    dialogue is only a larger step; depth 0 leaves the advice as it is.
+
+    Args:
+        advice_O: The advice so far, shape (O,).
+        advantage_O: The student's answer Â, shape (O,), in units of the running scale: only what the teacher's weights
+            were not yet taught, or it would count twice.
+        depth: Number of exchanges.
+        beta: Temperature of a step; the smaller, the more a measured advantage counts.
+        clip: Largest exponent of a step.
+    """
+    step_O = np.clip(advantage_O / beta, -clip, clip)
+    return softmax(np.log(np.maximum(advice_O, 1e-12)) + depth * step_O)
+
+
+def with_feedback(question: Question, feedback: Feedback) -> Question:
+    """Returns the question with the student's feedback written into the context ("turn left: tried 12 times here…")."""
+    lines = [
+        f"{option.phrase}: tried {visits:.0f} times here, worked {worked:.0f}."
+        for option, visits, worked in zip(question.options, feedback.visits_O, feedback.worked_O, strict=True)
+        if round(visits) > 0
+    ]
+    return Question("\n".join([question.context, *lines]), question.options)
+
+
+def ask_again(teacher: Teacher, questions: Sequence[Question], feedback: Sequence[Feedback]) -> list[FloatArray]:
+    """Holds an exchange by prompt: the teacher reads the feedback in words and answers once more."""
+    prompted = [with_feedback(question, answer) for question, answer in zip(questions, feedback, strict=True)]
+    return teacher.advice(prompted, teacher.score(prompted))

@@ -1,0 +1,157 @@
+"""What pair, student, teacher and bot can do, on environment seeds that training never uses."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3.common.policies import ActorCriticPolicy
+
+from cotutor.adviser import Adviser, per_action
+from cotutor.dialogue import softmax
+from cotutor.students.guidance import PRIOR, policy_probabilities
+from cotutor.tasks.base import HELD_OUT_SEED, SpokenEnv, Task
+from cotutor.teachers.base import Teacher
+from cotutor.types import FloatArray, Question
+
+Observations = dict[str, NDArray[Any]]
+Actor = Callable[[Observations, Sequence[str], Sequence[gym.Env[Any, Any]]], FloatArray]
+"""Gives action probabilities, shape (E, A), for observations, contexts and environments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an actor did.
+
+    Attributes:
+        success: Share of episodes in which the mission was accomplished.
+        mean_return: Mean undiscounted return.
+        greedy_success: The same share when the most probable action is taken instead of a draw.
+        episodes: Number of episodes of either kind.
+    """
+
+    success: float
+    mean_return: float
+    greedy_success: float
+    episodes: int
+
+
+def evaluate(task: Task, student: str, actor: Actor, episodes: int, seed: int = HELD_OUT_SEED) -> Outcome:
+    """Lets an actor act in ``episodes`` held-out episodes, once by drawing actions and once greedily."""
+    drawn = run_episodes(task, student, actor, episodes, seed, greedy=False)
+    greedy = run_episodes(task, student, actor, episodes, seed, greedy=True)
+    return Outcome(float((drawn > 0).mean()), float(drawn.mean()), float((greedy > 0).mean()), episodes)
+
+
+def run_episodes(task: Task, student: str, actor: Actor, episodes: int, seed: int, greedy: bool) -> FloatArray:
+    """Returns the return of each episode, shape (episodes,); episode i has environment seed ``seed`` + i.
+
+    All episodes run side by side, so that the teacher is asked about many contexts at once. Each has its own
+    generator for the draws: an episode does not depend on how the others went.
+    """
+    envs = [SpokenEnv(task, student) for _ in range(episodes)]
+    draws = [np.random.default_rng(seed + i) for i in range(episodes)]
+    returns = np.zeros(episodes)
+    states = {i: env.reset(seed=seed + i) for i, env in enumerate(envs)}
+    while states:
+        running = list(states)
+        observations = {
+            name: np.stack([states[i][0][name] for i in running]) for name in states[running[0]][0]
+        }
+        contexts = [states[i][1]["context"] for i in running]
+        probabilities_EA = actor(observations, contexts, [envs[i] for i in running])
+        for i, probabilities_A in zip(running, probabilities_EA, strict=True):
+            cumulated_A = np.cumsum(probabilities_A)
+            drawn = int(np.searchsorted(cumulated_A, draws[i].random() * cumulated_A[-1], side="right"))
+            action = int(probabilities_A.argmax()) if greedy else drawn
+            observation, reward, terminated, truncated, info = envs[i].step(action)
+            returns[i] += reward
+            states[i] = (observation, info)
+            if terminated or truncated:
+                del states[i]
+    return returns
+
+
+def student_actor(policy: ActorCriticPolicy) -> Actor:
+    """The student alone: its policy without any advice."""
+
+    def act(observations: Observations, contexts: Sequence[str], envs: Sequence[gym.Env[Any, Any]]) -> FloatArray:
+        if PRIOR in policy.observation_space.spaces:
+            prior = np.zeros((len(contexts), int(policy.action_space.n)), dtype=np.float32)
+            observations = {**observations, PRIOR: prior}
+        return policy_probabilities(policy, observations)
+
+    return act
+
+
+def pair_actor(policy: ActorCriticPolicy, adviser: Adviser) -> Actor:
+    """The pair: the student's policy with the advice as its prior; the teacher is asked about contexts new to it."""
+
+    def act(observations: Observations, contexts: Sequence[str], envs: Sequence[gym.Env[Any, Any]]) -> FloatArray:
+        if not adviser.teacher.privileged and not adviser.on_probation:
+            adviser.ask([context for context in dict.fromkeys(contexts) if context not in adviser.answers])
+        log_advice_EA, trust_E = adviser.guide(contexts, envs)
+        prior = (trust_E[:, None] * log_advice_EA).astype(np.float32)
+        return policy_probabilities(policy, {**observations, PRIOR: prior})
+
+    return act
+
+
+def teacher_advice(teacher: Teacher, questions: Sequence[Question], untaught: bool) -> list[FloatArray]:
+    """Returns the teacher's own advice, as it is now or as it was before any lesson."""
+    return teacher.reference(questions) if untaught else teacher.advice(questions, teacher.score(questions))
+
+
+def teacher_actor(task: Task, teacher: Teacher, untaught: bool = False) -> Actor:
+    """The teacher alone: its weights and calibration, no feedback memory."""
+    remembered: dict[str, FloatArray] = {}
+
+    def act(observations: Observations, contexts: Sequence[str], envs: Sequence[gym.Env[Any, Any]]) -> FloatArray:
+        questions = [task.question(context) for context in contexts]
+        if teacher.privileged:
+            advice = [
+                softmax(teacher.score_state(env, question)) for env, question in zip(envs, questions, strict=True)
+            ]
+        else:
+            new = list(dict.fromkeys(question for question in questions if question.context not in remembered))
+            for question, advice_O in zip(new, teacher_advice(teacher, new, untaught), strict=True):
+                remembered[question.context] = advice_O
+            advice = [remembered[context] for context in contexts]
+        return _by_action(questions, advice, len(task.actions))
+
+    return act
+
+
+def expert_actor(task: Task) -> Actor:
+    """The bot, which sees the simulator's state."""
+
+    def act(observations: Observations, contexts: Sequence[str], envs: Sequence[gym.Env[Any, Any]]) -> FloatArray:
+        return np.eye(len(task.actions))[[env.expert_action() for env in envs]]
+
+    return act
+
+
+def bot_agreement(
+    task: Task, teacher: Teacher, states: Sequence[tuple[str, frozenset[int]]], untaught: bool = False
+) -> float:
+    """Returns the share of states in which the teacher's best action is one that the bot finds as short as any.
+
+    Args:
+        task: The task.
+        teacher: A teacher that reads contexts.
+        states: The context and the right actions of each state.
+        untaught: Whether to measure the teacher as it was before any lesson.
+    """
+    questions = [task.question(context) for context, _ in states]
+    new = list(dict.fromkeys(questions))
+    advice = dict(zip(new, teacher_advice(teacher, new, untaught), strict=True))
+    best_N = _by_action(questions, [advice[question] for question in questions], len(task.actions)).argmax(axis=1)
+    return float(np.mean([best in right for best, (_, right) in zip(best_N, states, strict=True)]))
+
+
+def _by_action(questions: Sequence[Question], advice: Sequence[FloatArray], actions: int) -> FloatArray:
+    return np.stack(
+        [per_action(question, advice_O, actions)[0] for question, advice_O in zip(questions, advice, strict=True)]
+    )

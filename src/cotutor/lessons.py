@@ -1,0 +1,53 @@
+"""Lessons: what the student found out, as targets for the teacher's weights."""
+
+import numpy as np
+
+from cotutor.adviser import Adviser
+from cotutor.config import LessonConfig
+from cotutor.dialogue import softmax
+from cotutor.types import FloatArray, Lesson
+
+
+def lesson_target(
+    own_O: FloatArray, reference_O: FloatArray, advantage_O: FloatArray, anchor: float, beta: float, clip: float
+) -> FloatArray:
+    """Returns target(o|c) ∝ T_φ(o|c)^{1−η} · T_ref(o|c)^{η} · exp(Â(c,o)/β), shape (O,).
+
+    Args:
+        own_O: The teacher's own advice T_φ, shape (O,).
+        reference_O: The untaught reference model's, shape (O,).
+        advantage_O: The feedback Â gathered since the last lesson, shape (O,).
+        anchor: η; 0 is pure mirror descent, 1 a regularised fixed point.
+        beta: Temperature of the step.
+        clip: Largest exponent.
+    """
+    logits_O = (1 - anchor) * np.log(np.maximum(own_O, 1e-12)) + anchor * np.log(np.maximum(reference_O, 1e-12))
+    return softmax(logits_O + np.clip(advantage_O / beta, -clip, clip))
+
+
+def plan_lessons(adviser: Adviser, config: LessonConfig) -> list[str]:
+    """Returns the contexts to teach: those with most untaught feedback on two options or more."""
+    worth = []
+    for context in adviser.memory.most_visited():
+        feedback = adviser.memory.feedback(adviser.task.question(context))
+        if np.count_nonzero(feedback.visits_O >= 1) >= 2:
+            worth.append(context)
+        if len(worth) == config.most:
+            break
+    return worth
+
+
+def make_lessons(adviser: Adviser, contexts: list[str], config: LessonConfig) -> list[Lesson]:
+    """Makes a lesson of each context; all of them must have been asked."""
+    questions = [adviser.task.question(context) for context in contexts]
+    own = [adviser.answers[context].own_O for context in contexts]
+    references = adviser.teacher.reference(questions) if config.anchor > 0 else own
+    lessons = []
+    for question, own_O, reference_O in zip(questions, own, references, strict=True):
+        feedback = adviser.memory.feedback(question)
+        target_O = lesson_target(
+            own_O, reference_O, feedback.advantage_O, config.anchor, adviser.dialogue.beta, adviser.dialogue.clip
+        )
+        visits = float(feedback.visits_O.sum())
+        lessons.append(Lesson(question, target_O, visits / (visits + adviser.memory.shrinkage)))
+    return lessons

@@ -1,0 +1,232 @@
+"""The algorithm: a round of mutual teaching, as a callback of Stable-Baselines3.
+
+    1. collect            PPO acts; the prior in the observation carries the advice
+    2. judge              what was the advice worth, on feedback that it has not seen?
+    3. student → teacher  visits and advantages go into the feedback memory
+    4. dialogue           the teacher is asked within its budget; feedback revises what it says
+    5. student → teacher, lastingly: every few rounds the teacher is fine-tuned on lessons
+    6. teacher → student  PPO learns with the prior; distillation, before the next rollout
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3.common.callbacks import BaseCallback
+
+from cotutor.adviser import Adviser
+from cotutor.config import TrainConfig
+from cotutor.lessons import make_lessons, plan_lessons
+from cotutor.memory import AdvantageScale
+from cotutor.students.distillation import Distillation
+from cotutor.students.guidance import PRIOR, GuidedVecEnv, policy_probabilities
+from cotutor.trust import gains
+from cotutor.types import Consultation, FloatArray
+
+REFERENCE_CONTEXTS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """A finished rollout of N = steps x environments, as the loop reads it.
+
+    Attributes:
+        contexts: The context of each step.
+        actions_N: The actions taken.
+        advantages_N: GAE, in units of return.
+        rewards_N: The rewards.
+        observations: The observations by name, shape (N, ...), with the prior that acted.
+        log_advice_NA: The unweighted log-advice at hand.
+        trial_N: Whether the step belongs to an episode of the trial.
+        episode_N: Number of the episode.
+        ended: (with prior?, return) of the episodes that ended.
+    """
+
+    contexts: list[str]
+    actions_N: NDArray[np.int64]
+    advantages_N: FloatArray
+    rewards_N: FloatArray
+    observations: dict[str, NDArray[Any]]
+    log_advice_NA: FloatArray
+    trial_N: NDArray[np.bool_]
+    episode_N: NDArray[np.int64]
+    ended: list[tuple[bool, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class RoundReport:
+    """What happened in a round, for progress, ledger and report.
+
+    Attributes:
+        round: Number of the round, from 0.
+        frames: Environment steps so far.
+        trust: Trust over all contexts.
+        gain: Mean gain per step of following the advice, in units of the running scale.
+        asked: Contexts asked so far.
+        teacher_seconds: Seconds that the teacher took so far, lessons included.
+        teacher_updates: Teacher updates so far.
+        lesson_loss: Loss of this round's lessons, None without any.
+        distillation_loss: Loss of the last distillation, None without any.
+        consultations: Questions put in this round.
+    """
+
+    round: int
+    frames: int
+    trust: float
+    gain: float
+    asked: int
+    teacher_seconds: float
+    teacher_updates: int
+    lesson_loss: float | None
+    distillation_loss: float | None
+    consultations: list[Consultation]
+
+
+class Loop(BaseCallback):
+    """Lets teacher and student teach each other while ``model.learn`` runs.
+
+    Args:
+        adviser: The teacher with its memory and trust.
+        guide: The environment that carries the advice; the model must learn on it.
+        config: The run.
+        on_round: Called with a report at the end of every round.
+    """
+
+    def __init__(self, adviser: Adviser, guide: GuidedVecEnv, config: TrainConfig, on_round=lambda report: None) -> None:
+        super().__init__()
+        self.adviser = adviser
+        self.guide = guide
+        self.config = config
+        self.on_round = on_round
+        self.scale = AdvantageScale(config.dialogue.scale_floor)
+        self.round = 0
+        self.distillation_loss: float | None = None
+
+    def _init_callback(self) -> None:
+        self.distillation = Distillation(
+            self.model.policy,
+            capacity=self.config.guidance.capacity,
+            learning_rate=self.config.ppo.learning_rate,
+            batch_size=self.config.ppo.batch_size,
+            seed=self.config.seed,
+        )
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        steps = self.config.guidance.distillation_steps if self.config.guidance.distillation else 0
+        if steps and self.round and not self.adviser.on_probation and not self.adviser.teacher.privileged:
+            self.distillation_loss = self.distillation.train(self.adviser.advise, steps)
+
+    def _on_rollout_end(self) -> None:
+        rollout = self.read_rollout()
+        self.judge(rollout)
+        self.record(rollout)
+        asked = self.consult()
+        loss = self.teach() if self._lesson_due() else None
+        self.distillation.remember(rollout.observations, rollout.contexts)
+        self.on_round(self._report(asked, loss))
+        self.round += 1
+
+    def read_rollout(self) -> Rollout:
+        """Reads the rollout that has just ended from Stable-Baselines3's buffer and the guide's notes."""
+        buffer = self.model.rollout_buffer
+        steps, ended = self.guide.take_steps(buffer.buffer_size)
+        observations = {name: values.reshape(-1, *values.shape[2:]) for name, values in buffer.observations.items()}
+        return Rollout(
+            contexts=[context for step in steps for context in step.contexts],
+            actions_N=buffer.actions.reshape(-1).astype(np.int64),
+            advantages_N=buffer.advantages.reshape(-1).astype(np.float64),
+            rewards_N=buffer.rewards.reshape(-1).astype(np.float64),
+            observations=observations,
+            log_advice_NA=np.concatenate([step.log_advice_EA for step in steps]),
+            trial_N=np.concatenate([step.trial_E for step in steps]),
+            episode_N=np.concatenate([step.episode_E for step in steps]),
+            ended=ended,
+        )
+
+    def judge(self, rollout: Rollout) -> None:
+        """Judges the advice by a rollout that it has not seen; a rollout whose rewards do not vary says nothing."""
+        for advised, episode_return in rollout.ended:
+            self.adviser.trust.arms.add(advised, episode_return)
+        if rollout.rewards_N.std() == 0.0:
+            return
+        self.scale.update(rollout.advantages_N)
+        advised_N = np.flatnonzero(np.ptp(rollout.log_advice_NA, axis=1) > 0)
+        prior_NA = rollout.observations[PRIOR][advised_N]
+        contexts = [rollout.contexts[n] for n in advised_N]
+        acted_NA = policy_probabilities(
+            self.model.policy, {name: values[advised_N] for name, values in rollout.observations.items()}
+        )
+        free_NA = _tilt(acted_NA, -prior_NA)
+        weight_N = np.array([1.0 if self.adviser.on_probation else self.adviser.trust.of(c) for c in contexts])
+        self.adviser.trust.judge(
+            contexts,
+            gains(
+                free_NA,
+                _tilt(free_NA, weight_N[:, None] * rollout.log_advice_NA[advised_N]),
+                acted_NA,
+                rollout.actions_N[advised_N],
+                rollout.advantages_N[advised_N] / self.scale.value,
+            ),
+            rollout.episode_N[advised_N],
+        )
+
+    def record(self, rollout: Rollout) -> None:
+        """Gives the student's feedback to the memory; a rollout whose rewards do not vary counts for nothing."""
+        self.adviser.meet(rollout.contexts)
+        if rollout.rewards_N.std() > 0.0:
+            self.adviser.memory.record(
+                rollout.contexts, rollout.actions_N, rollout.advantages_N / self.scale.value
+            )
+        self.adviser.refresh()
+
+    def consult(self) -> list[str]:
+        """Asks the teacher about the contexts most worth asking about; the first time it is calibrated on them."""
+        contexts = self.adviser.choose()
+        if contexts and not self.adviser.asked:
+            self.adviser.teacher.calibrate(
+                [self.adviser.task.question(context) for context in contexts[:REFERENCE_CONTEXTS]]
+            )
+        self.adviser.ask(contexts)
+        return contexts
+
+    def teach(self) -> float | None:
+        """Fine-tunes the teacher on lessons made of the feedback that it was not yet taught."""
+        adviser, config = self.adviser, self.config.lessons
+        contexts = plan_lessons(adviser, config)
+        if not contexts:
+            return None
+        stale = [c for c in contexts if c not in adviser.answers or adviser.answers[c].version < adviser.teacher.version]
+        adviser.ask(stale)
+        lessons = make_lessons(adviser, contexts, config)
+        adviser.settle(contexts)
+        with adviser.clock():
+            return adviser.teacher.learn(lessons, config.steps)
+
+    def _lesson_due(self) -> bool:
+        lasting = self.config.arrows.lasting and self.adviser.teacher.can_learn
+        return lasting and (self.round + 1) % self.config.lessons.every == 0
+
+    def _report(self, asked: list[str], loss: float | None) -> RoundReport:
+        adviser = self.adviser
+        return RoundReport(
+            round=self.round,
+            frames=self.model.num_timesteps,
+            trust=adviser.trust.value,
+            gain=adviser.trust.overall.mean,
+            asked=adviser.asked,
+            teacher_seconds=adviser.seconds,
+            teacher_updates=adviser.teacher.version,
+            lesson_loss=loss,
+            distillation_loss=self.distillation_loss,
+            consultations=[adviser.consultation(self.round, context) for context in asked],
+        )
+
+
+def _tilt(probabilities_NA: FloatArray, logits_NA: FloatArray) -> FloatArray:
+    """Returns probabilities ∝ p · exp(logits)."""
+    tilted_NA = probabilities_NA * np.exp(logits_NA - logits_NA.max(axis=1, keepdims=True))
+    return tilted_NA / tilted_NA.sum(axis=1, keepdims=True)

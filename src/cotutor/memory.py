@@ -1,0 +1,105 @@
+"""Feedback per (context, option): what the student measured while it acted, at no extra environment step."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cotutor.types import Feedback, FloatArray, Question
+
+VISITS, TOTAL, SQUARES, WORKED = range(4)
+
+
+class AdvantageScale:
+    """Running standard deviation of GAE, with a floor.
+
+    Normalising by the statistics of a single rollout would blow critic noise up to full-size feedback whenever a
+    rollout has no reward; hence an exponential average over rollouts, and the floor.
+
+    Args:
+        floor: Smallest scale, in units of return.
+        momentum: Share of the past kept when a rollout is added.
+    """
+
+    def __init__(self, floor: float, momentum: float = 0.8) -> None:
+        self.floor = floor
+        self.momentum = momentum
+        self.mean_square = 0.0
+        self.weight = 0.0
+
+    def update(self, advantages: FloatArray) -> None:
+        self.mean_square = self.momentum * self.mean_square + (1 - self.momentum) * float(np.mean(advantages**2))
+        self.weight = self.momentum * self.weight + 1 - self.momentum
+
+    @property
+    def value(self) -> float:
+        """The scale, in units of return."""
+        return max(self.floor, float(np.sqrt(self.mean_square / self.weight))) if self.weight else self.floor
+
+
+class FeedbackMemory:
+    """Decayed visit counts and advantages per context and action; an option's feedback is that of its action.
+
+    Args:
+        actions: Number of actions of the environment (A).
+        decay: Factor on everything remembered, once a round.
+        shrinkage: k of the shrinkage n / (n + k) of a mean of n visits towards zero.
+    """
+
+    def __init__(self, actions: int, decay: float, shrinkage: float) -> None:
+        self.decay = decay
+        self.shrinkage = shrinkage
+        self.rows: dict[str, int] = {}
+        self.stats_CAS = np.zeros((256, actions, 4))
+
+    def record(self, contexts: list[str], actions: NDArray[np.int64], advantages: FloatArray) -> None:
+        """Ages what is remembered by one round and adds the steps of a rollout.
+
+        Args:
+            contexts: The context of each of N steps.
+            actions: The action taken in each, shape (N,).
+            advantages: Its advantage in units of the running scale, shape (N,).
+        """
+        self.stats_CAS *= self.decay
+        rows = np.array([self.row(context) for context in contexts])
+        added = np.stack([np.ones_like(advantages), advantages, advantages**2, advantages > 0], axis=1)
+        np.add.at(self.stats_CAS, (rows, actions), added)
+
+    def row(self, context: str) -> int:
+        """Returns the row of ``context``, made now if it is new."""
+        row = self.rows.setdefault(context, len(self.rows))
+        if row == len(self.stats_CAS):
+            self.stats_CAS = np.concatenate([self.stats_CAS, np.zeros_like(self.stats_CAS)])
+        return row
+
+    def visits(self, context: str) -> float:
+        """Returns the decayed number of visits to ``context``, whatever was done there."""
+        row = self.rows.get(context)
+        return 0.0 if row is None else float(self.stats_CAS[row, :, VISITS].sum())
+
+    def feedback(self, question: Question) -> Feedback:
+        """Returns the feedback on every option; zeros where the context was never met.
+
+        The advantage is taken relative to the visit-weighted mean of the context, or unvisited options would look
+        best wherever the critic is too high.
+        """
+        row = self.rows.get(question.context)
+        if row is None:
+            return Feedback(*np.zeros((4, len(question.options))))
+        stats_AS = self.stats_CAS[row]
+        visits_A = stats_AS[:, VISITS]
+        seen_A = np.maximum(visits_A, 1e-9)
+        mean_A = stats_AS[:, TOTAL] / seen_A
+        centre = stats_AS[:, TOTAL].sum() / max(visits_A.sum(), 1e-9)
+        advantage_A = visits_A / (visits_A + self.shrinkage) * (mean_A - centre)
+        spread_A = np.sqrt(np.maximum(stats_AS[:, SQUARES] / seen_A - mean_A**2, 0.0))
+        actions = [option.action for option in question.options]
+        return Feedback(visits_A[actions], advantage_A[actions], spread_A[actions], stats_AS[actions, WORKED])
+
+    def forget(self, contexts: list[str]) -> None:
+        """Drops the feedback on ``contexts``: it has been taught, and counting it again would double it."""
+        self.stats_CAS[[self.rows[context] for context in contexts]] = 0.0
+
+    def most_visited(self) -> list[str]:
+        """Returns the contexts that have feedback, most visited first."""
+        visits_C = self.stats_CAS[:, :, VISITS].sum(axis=1)
+        known = [(visits_C[row], context) for context, row in self.rows.items() if visits_C[row] > 0]
+        return [context for _, context in sorted(known, key=lambda item: (-item[0], item[1]))]

@@ -1,0 +1,160 @@
+"""The page itself: one file that loads nothing from anywhere."""
+
+import base64
+import hashlib
+import json
+import unicodedata
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from cotutor.config import from_yaml, to_yaml
+from cotutor.errors import UserError
+from cotutor.report.changes import largest_changes
+from cotutor.report.figures import cost_figures, learning_figure, trust_figures
+from cotutor.report.verdict import percent, verdict
+from cotutor.runs.summary import Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A key figure.
+
+    Attributes:
+        label: What it is.
+        value: The figure.
+        note: What to know about it.
+        before: The same figure before training, for one that training may change.
+    """
+
+    label: str
+    value: str
+    note: str
+    before: str | None = None
+
+
+def write_report(run: Path) -> Path:
+    """Writes ``report.html`` into a finished run's folder.
+
+    Args:
+        run: A folder with ``summary.json``, ``config.yaml`` and ``ledger.sqlite``.
+
+    Returns:
+        The page: one file that opens offline.
+
+    Raises:
+        UserError: One of the three is missing or cannot be read.
+    """
+    summary = read_summary(run / "summary.json")
+    config = from_yaml(run / "config.yaml")
+    ledger = run / "ledger.sqlite"
+    taught = summary.teacher is not None
+    learning = learning_figure(ledger, taught, summary.agreement_ceiling)
+    trust = trust_figures(ledger, config.trust.margin) if taught else []
+    cost = cost_figures(ledger, taught)
+    scripts = (get_plotlyjs(), Path(__file__).with_name("report.js").read_text(encoding="utf-8"))
+    page = _environment().get_template("report.html.jinja").render(
+        summary=summary,
+        verdict=verdict(summary),
+        tiles=key_figures(summary),
+        learning=learning,
+        trust=trust,
+        cost=cost,
+        figures=[asdict(figure) for figure in (learning, *trust, *cost)],
+        changes=largest_changes(ledger) if taught else [],
+        config=to_yaml(replace(config, run_dir=None)),
+        scripts=[Markup(script) for script in scripts],
+        hashes=[_hash(script) for script in scripts],
+    )
+    target = run / "report.html"
+    draft = run / "report.html.part"
+    draft.write_text(page, encoding="utf-8", newline="\n")
+    draft.replace(target)
+    return target
+
+
+def read_summary(path: Path) -> Summary:
+    """Reads ``summary.json``.
+
+    Raises:
+        UserError: It is missing or not a summary.
+    """
+    try:
+        return Summary(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"The summary {path} cannot be read: {error}.") from error
+
+
+def key_figures(summary: Summary) -> list[Tile]:
+    """Returns the tiles of a run; without a teacher only the student's."""
+    first_95 = summary.frames_to_success.get("0.95")
+    reached = Tile("Frames to 95%", "never" if first_95 is None else f"{first_95:,}", f"of {summary.frames:,} in training")
+    alone = Tile(
+        "Student alone", percent(summary.student_success),
+        f"{percent(summary.student_success_greedy)} greedily · return {summary.student_return:.2f}",
+    )
+    if summary.teacher is None:
+        return [alone, reached, Tile("Training", duration(summary.wall_seconds), f"{summary.rounds:,} rounds")]
+    pair = Tile(
+        "Pair", percent(summary.pair_success),
+        f"{percent(summary.pair_success_greedy)} greedily · return {summary.pair_return:.2f}",
+    )
+    tiles = [pair, alone]
+    if summary.teacher_success_after is not None:
+        tiles.append(_change("Teacher alone", summary.teacher_success_before, summary.teacher_success_after, "success"))
+    if summary.bot_agreement_after is not None:
+        ceiling = summary.agreement_ceiling
+        note = "of states" if ceiling is None else f"of states · at most {percent(ceiling)} possible"
+        tiles.append(_change("Teacher agrees with bot", summary.bot_agreement_before, summary.bot_agreement_after, note))
+    tiles.append(reached)
+    if summary.teacher_seconds is not None and summary.wall_seconds > 0:
+        share = min(1.0, summary.teacher_seconds / summary.wall_seconds)
+        tiles.append(Tile("Teacher's share of time", percent(share), f"of {duration(summary.wall_seconds)}"))
+    if summary.contexts_asked is not None:
+        met = "" if summary.distinct_contexts is None else f"{summary.distinct_contexts:,} distinct met · "
+        tiles.append(Tile("Contexts asked", f"{summary.contexts_asked:,}", f"{met}{summary.teacher_updates or 0} updates"))
+    return tiles
+
+
+def duration(seconds: float) -> str:
+    """Returns seconds in the unit that suits them."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def plain(text: str) -> str:
+    """Returns text with control and direction characters as what they are: visible signs, not commands."""
+    return "".join(_visible(character) for character in text)
+
+
+def _visible(character: str) -> str:
+    if character == "\n" or unicodedata.category(character) not in ("Cc", "Cf", "Cs"):
+        return character
+    code = ord(character)
+    return chr(0x2400 + code) if code < 0x20 else f"\\u{code:04x}"
+
+
+def _change(label: str, before: float | None, after: float, note: str) -> Tile:
+    return Tile(label, percent(after), note, before=None if before is None else percent(before))
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("cotutor", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"plain": plain, "percent": percent}
+    return environment
+
+
+def _hash(script: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"

@@ -1,0 +1,155 @@
+"""The folder of a run: what is in it, and how it is written and read without any pickle."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file as load_arrays
+from safetensors.numpy import save_file as save_arrays
+from safetensors.torch import load_file, save_file
+from stable_baselines3.common.policies import ActorCriticPolicy
+
+from cotutor.adviser import Adviser, Answer
+from cotutor.config import TrainConfig, from_yaml, to_yaml
+from cotutor.errors import UserError
+from cotutor.runs.summary import Summary
+from cotutor.trust import Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Paths of a run.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def ledger(self) -> Path:
+        return self.path / "ledger.sqlite"
+
+    @property
+    def summary(self) -> Path:
+        return self.path / "summary.json"
+
+    @property
+    def student(self) -> Path:
+        return self.path / "student.safetensors"
+
+    @property
+    def teacher(self) -> Path:
+        return self.path / "teacher"
+
+    @property
+    def dialogue(self) -> Path:
+        return self.path / "dialogue"
+
+
+def create(config: TrainConfig) -> RunFolder:
+    """Makes the folder of a new run and writes its configuration.
+
+    Raises:
+        UserError: The folder exists, or cannot be made.
+    """
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    path = config.run_dir or Path("runs") / f"{stamp}-{config.method}-{os.getpid()}"
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError as error:
+        raise UserError(f"The run folder {path} exists already: choose another --run-dir.") from error
+    except OSError as error:
+        raise UserError(f"The run folder {path} cannot be made: {error.strerror}.") from error
+    folder = RunFolder(path)
+    folder.config.write_text(to_yaml(config), encoding="utf-8")
+    return folder
+
+
+def open_run(path: Path) -> tuple[RunFolder, TrainConfig]:
+    """Opens a finished run.
+
+    Raises:
+        UserError: ``path`` is not the folder of a finished run.
+    """
+    folder = RunFolder(path)
+    if not folder.summary.is_file():
+        raise UserError(f"{path} is not the folder of a finished run: it has no summary.json.")
+    return folder, from_yaml(folder.config)
+
+
+def write_summary(folder: RunFolder, summary: Summary) -> None:
+    """Writes the summary at once or not at all."""
+    partial = folder.summary.with_suffix(".partial")
+    partial.write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")
+    partial.replace(folder.summary)
+
+
+def save_student(folder: RunFolder, policy: ActorCriticPolicy) -> None:
+    """Writes the student's weights."""
+    save_file({name: value.contiguous() for name, value in _own(policy).items()}, folder.student)
+
+
+def load_student(folder: RunFolder, policy: ActorCriticPolicy) -> None:
+    """Reads the student's weights into a policy of the same shape."""
+    weights = load_file(folder.student)
+    with torch.no_grad():
+        for name, value in _own(policy).items():
+            value.copy_(weights[name])
+
+
+def save_dialogue(folder: RunFolder, adviser: Adviser) -> None:
+    """Writes what the pair knows beside its weights: answers, feedback memory and trust."""
+    folder.dialogue.mkdir()
+    memory, trust = adviser.memory, adviser.trust
+    save_arrays({"feedback": memory.stats_CAS[: len(memory.rows)]}, folder.dialogue / "memory.safetensors")
+    state: dict[str, Any] = {
+        "contexts": list(memory.rows),
+        "answers": {
+            context: {
+                "scores": answer.scores_O.tolist(),
+                "own": answer.own_O.tolist(),
+                "advice": answer.advice_O.tolist(),
+                "version": answer.version,
+            }
+            for context, answer in adviser.answers.items()
+        },
+        "overall": asdict(trust.overall),
+        "by_context": {context: stats.tolist() for context, stats in trust.by_context.items()},
+        "gain_spread": trust.gain_spread,
+        "arms": {str(advised): stats.tolist() for advised, stats in trust.arms.stats.items()},
+    }
+    (folder.dialogue / "state.json").write_text(json.dumps(state), encoding="utf-8")
+
+
+def load_dialogue(folder: RunFolder, adviser: Adviser) -> None:
+    """Reads what :func:`save_dialogue` wrote into a fresh adviser."""
+    state = json.loads((folder.dialogue / "state.json").read_text(encoding="utf-8"))
+    memory, trust = adviser.memory, adviser.trust
+    memory.rows = {context: row for row, context in enumerate(state["contexts"])}
+    memory.stats_CAS = load_arrays(folder.dialogue / "memory.safetensors")["feedback"]
+    adviser.answers = {
+        context: Answer(
+            np.array(entry["scores"]), np.array(entry["own"]), np.array(entry["advice"]), entry["version"]
+        )
+        for context, entry in state["answers"].items()
+    }
+    trust.overall = Evidence(**state["overall"])
+    trust.by_context = {context: np.array(stats) for context, stats in state["by_context"].items()}
+    trust.gain_spread = state["gain_spread"]
+    trust.arms.stats = {advised: np.array(state["arms"][str(advised)]) for advised in (True, False)}
+
+
+def _own(policy: ActorCriticPolicy) -> dict[str, torch.Tensor]:
+    """Returns the policy's parameters and buffers by name, those that share storage once."""
+    tensors = {**dict(policy.named_parameters()), **dict(policy.named_buffers())}
+    return {name: tensor.detach() for name, tensor in tensors.items()}

@@ -1,0 +1,94 @@
+"""What a run came to: the content of ``summary.json``."""
+
+from dataclasses import dataclass
+
+THRESHOLDS = (0.5, 0.75, 0.9, 0.95)
+WINDOW = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The figures of a run. Fields of the teacher are None for a method without one.
+
+    Attributes:
+        task: The task's name.
+        method: The method's name.
+        teacher: The teacher's name.
+        student: ``"text"`` or ``"image"``.
+        seed: The run's seed.
+        frames: Environment steps in training, trial episodes included.
+        rounds: Rounds.
+        wall_seconds: Seconds of training, evaluations left out.
+        teacher_seconds: Seconds of those that asking and teaching the teacher took.
+        contexts_asked: Contexts put to the teacher in training.
+        teacher_updates: How often the teacher was fine-tuned.
+        pair_success: Success of the student with advice, actions drawn.
+        pair_success_greedy: The same, most probable action taken.
+        pair_return: Mean return of the pair.
+        student_success: Success of the student without any advice.
+        student_success_greedy: The same, most probable action taken.
+        student_return: Mean return of the student without advice.
+        eval_episodes: Held-out episodes of either evaluation.
+        frames_to_success: Frames until the success over the last 100 training episodes (trials left out) reached a
+            threshold, None where it never did.
+        teacher_success_before: Success of the untaught teacher alone, calibrated, without any feedback memory.
+        teacher_success_after: The same after training.
+        bot_agreement_before: Share of a fixed set of states in which the untaught teacher's best option is right.
+        bot_agreement_after: The same after training.
+        agreement_ceiling: The best share that any map from contexts to options reaches on those states.
+        distinct_contexts: Distinct contexts met in training.
+        trust: Trust over all contexts at the end.
+        repeatable: False if the teacher's budget was wall-clock time.
+    """
+
+    task: str
+    method: str
+    teacher: str | None
+    student: str
+    seed: int
+    frames: int
+    rounds: int
+    wall_seconds: float
+    teacher_seconds: float | None
+    contexts_asked: int | None
+    teacher_updates: int | None
+    pair_success: float
+    pair_success_greedy: float
+    pair_return: float
+    student_success: float
+    student_success_greedy: float
+    student_return: float
+    eval_episodes: int
+    frames_to_success: dict[str, int | None]
+    teacher_success_before: float | None
+    teacher_success_after: float | None
+    bot_agreement_before: float | None
+    bot_agreement_after: float | None
+    agreement_ceiling: float | None
+    distinct_contexts: int | None
+    trust: float | None
+    repeatable: bool
+
+
+TIMES = ("wall_seconds", "teacher_seconds")
+"""The fields that two runs of the same seed need not share."""
+
+
+def frames_to_success(episodes: list[tuple[int, bool]]) -> dict[str, int | None]:
+    """Returns, per threshold, the frames at which the success over the last 100 episodes first reached it.
+
+    Args:
+        episodes: (frames, success) of the training episodes in the order in which they ended, trials left out.
+    """
+    found: dict[str, int | None] = {str(threshold): None for threshold in THRESHOLDS}
+    successes = 0
+    for i, (frames, success) in enumerate(episodes):
+        successes += success
+        if i >= WINDOW:
+            successes -= episodes[i - WINDOW][1]
+        if i + 1 < WINDOW:
+            continue
+        for threshold in THRESHOLDS:
+            if found[str(threshold)] is None and successes / WINDOW >= threshold:
+                found[str(threshold)] = frames
+    return found

@@ -1,0 +1,140 @@
+"""Exact option scores from a token trie: what several questions share is computed once.
+
+The sequences (context + option) of a batch are merged into a trie whose nodes are tokens. A trie is packed into one row
+without padding: a node attends to itself and its ancestors only, and its position is its depth, so every node sees
+exactly what it would see in a row of its own. Questions are sorted by their tokens, so that neighbours share long
+prefixes, and cut into rows of about ``budget`` nodes.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from cotutor.scoring.prompts import Prompt
+
+ROOT = -1
+
+
+class Trie:
+    """Token sequences that share their prefixes.
+
+    Attributes:
+        tokens: Token of each node; parents come before their children.
+        parents: Parent of each node, ``ROOT`` for a first token.
+        depths: Number of ancestors of each node.
+    """
+
+    def __init__(self) -> None:
+        self.tokens: list[int] = []
+        self.parents: list[int] = []
+        self.depths: list[int] = []
+        self._children: dict[tuple[int, int], int] = {}
+
+    def insert(self, tokens: Sequence[int], start: int = ROOT) -> list[int]:
+        """Adds ``tokens`` below the node ``start`` and returns their nodes."""
+        nodes = []
+        for token in tokens:
+            node = self._children.get((start, token))
+            if node is None:
+                node = self._children[start, token] = len(self.tokens)
+                self.tokens.append(token)
+                self.parents.append(start)
+                self.depths.append(0 if start == ROOT else self.depths[start] + 1)
+            nodes.append(node)
+            start = node
+        return nodes
+
+    def insert_prompt(self, prompt: Prompt) -> list[list[int]]:
+        """Adds a question and returns, for each option, the nodes whose logits predict its tokens.
+
+        An option's last token predicts nothing that is asked for, so it gets no node.
+        """
+        end = self.insert(prompt.context_T)[-1]
+        return [[end, *self.insert(option[:-1], end)] for option in prompt.options]
+
+    def visible_TT(self) -> Tensor:
+        """Returns what each node attends to, its ancestors and itself: boolean, shape (T, T)."""
+        visible_TT = torch.eye(len(self.tokens), dtype=torch.bool)
+        for node, parent in enumerate(self.parents):
+            if parent != ROOT:
+                visible_TT[node] |= visible_TT[parent]
+        return visible_TT
+
+
+def pack(prompts: Sequence[Prompt], budget: int) -> Iterator[tuple[Trie, list[tuple[int, list[list[int]]]]]]:
+    """Cuts questions into tries of at most ``budget`` nodes; a question that is larger alone gets a trie of its own.
+
+    Yields:
+        A trie, and for every question in it its index in ``prompts`` and the predicting nodes of its options.
+    """
+    trie, members = Trie(), []
+    previous: tuple[int, ...] = ()
+    for index in sorted(range(len(prompts)), key=lambda i: (prompts[i].context_T, prompts[i].options)):
+        prompt = prompts[index]
+        if members and len(trie.tokens) + _new_nodes(prompt, previous) > budget:
+            yield trie, members
+            trie, members = Trie(), []
+        members.append((index, trie.insert_prompt(prompt)))
+        previous = prompt.context_T
+    if members:
+        yield trie, members
+
+
+def _new_nodes(prompt: Prompt, previous: tuple[int, ...]) -> int:
+    """Returns an upper bound of the nodes that ``prompt`` adds after its neighbour in sorted order."""
+    shared = next((i for i, (a, b) in enumerate(zip(prompt.context_T, previous, strict=False)) if a != b), None)
+    shared = min(len(prompt.context_T), len(previous)) if shared is None else shared
+    return len(prompt.context_T) - shared + sum(len(option) - 1 for option in prompt.options)
+
+
+class TrieScorer:
+    """Scores options with one forward pass of batch size one per trie; differentiable.
+
+    Args:
+        model: A causal language model of transformers that honours a 4-D attention mask and position ids.
+        budget: Most tokens in a row; a longer question has a row of its own.
+
+    Attributes:
+        tokens: How many tokens went through the model so far.
+    """
+
+    def __init__(self, model: PreTrainedModel, budget: int) -> None:
+        self.model = model
+        self.budget = budget
+        self.tokens = 0
+
+    def __call__(self, prompts: Sequence[Prompt]) -> list[Tensor]:
+        """Returns the log-likelihoods of the options, float32, shape (O,), for every question."""
+        scores: dict[int, Tensor] = {}
+        for trie, members in pack(prompts, self.budget):
+            indices = [index for index, _ in members]
+            flat_O = self._score_trie(trie, [nodes for _, nodes in members], [prompts[i] for i in indices])
+            scores.update(zip(indices, flat_O.split([len(prompts[i].options) for i in indices]), strict=True))
+        return [scores[i] for i in range(len(prompts))]
+
+    def _score_trie(self, trie: Trie, nodes: list[list[list[int]]], prompts: Sequence[Prompt]) -> Tensor:
+        """Returns the scores of all options of all questions in one trie, one after another."""
+        predicting = [option for question in nodes for option in question]
+        predicted = [option for prompt in prompts for option in prompt.options]
+        kept = sorted({node for option in predicting for node in option})
+        row = {node: k for k, node in enumerate(kept)}
+        logprobs_KV = self._logits_KV(trie, kept).float().log_softmax(dim=-1)
+        row_T = logprobs_KV.new_tensor([row[node] for option in predicting for node in option], dtype=torch.long)
+        token_T = row_T.new_tensor([token for option in predicted for token in option])
+        option_T = row_T.new_tensor([o for o, tokens in enumerate(predicted) for _ in tokens])
+        return logprobs_KV.new_zeros(len(predicted)).index_add(0, option_T, logprobs_KV[row_T, token_T])
+
+    def _logits_KV(self, trie: Trie, kept: list[int]) -> Tensor:
+        """Returns the logits at the nodes ``kept``."""
+        device, dtype = self.model.device, self.model.dtype
+        self.tokens += len(trie.tokens)
+        hidden_TT = ~trie.visible_TT().to(device)
+        return self.model(
+            input_ids=torch.tensor([trie.tokens], device=device),
+            position_ids=torch.tensor([trie.depths], device=device),
+            attention_mask=hidden_TT.to(dtype).masked_fill(hidden_TT, torch.finfo(dtype).min)[None, None],
+            logits_to_keep=torch.tensor(kept, device=device),
+            use_cache=False,
+        ).logits[0]

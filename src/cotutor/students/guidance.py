@@ -1,0 +1,175 @@
+"""Advice as a prior of the policy: π(a|s) ∝ f(a|s) · T̃(a|c)^trust.
+
+The prior travels as one more entry of the Dict observation, so Stable-Baselines3 stores it in its rollout buffer and
+rollout and training see the same policy; no algorithm is changed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import gymnasium as gym
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from stable_baselines3.common.policies import ActorCriticPolicy, MultiInputActorCriticPolicy
+from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+from torch import Tensor, nn
+
+PRIOR = "prior"
+
+
+class PriorPassing(nn.Module):
+    """A policy's two towers, with the prior carried past them at the end of the policy's latent.
+
+    Args:
+        towers: The wrapped extractor of Stable-Baselines3.
+        actions: Number of actions, the size of the prior.
+    """
+
+    def __init__(self, towers: nn.Module, actions: int) -> None:
+        super().__init__()
+        self.towers = towers
+        self.actions = actions
+        self.latent_dim_pi = towers.latent_dim_pi
+        self.latent_dim_vf = towers.latent_dim_vf
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        return self.forward_actor(features), self.forward_critic(features)
+
+    def forward_actor(self, features: Tensor) -> Tensor:
+        split = features.shape[-1] - self.actions
+        return torch.cat([self.towers.forward_actor(features[..., :split]), features[..., split:]], dim=-1)
+
+    def forward_critic(self, features: Tensor) -> Tensor:
+        return self.towers.forward_critic(features[..., : -self.actions])
+
+
+class GuidedMixin(ActorCriticPolicy):
+    """Adds the prior to the logits of any actor-critic policy with a shared features extractor and discrete actions.
+
+    The features extractor never sees the prior, and neither does the critic.
+    """
+
+    def make_features_extractor(self):
+        visible = {name: space for name, space in self.observation_space.spaces.items() if name != PRIOR}
+        return self.features_extractor_class(gym.spaces.Dict(visible), **self.features_extractor_kwargs)
+
+    def extract_features(self, obs: dict[str, Tensor], features_extractor: nn.Module | None = None) -> Tensor:
+        features = super().extract_features(obs, features_extractor)
+        return torch.cat([features, obs[PRIOR].float()], dim=-1)
+
+    def _build_mlp_extractor(self) -> None:
+        super()._build_mlp_extractor()
+        self.mlp_extractor = PriorPassing(self.mlp_extractor, int(self.action_space.n))
+
+    def _get_action_dist_from_latent(self, latent_pi: Tensor):
+        latent, prior = latent_pi.split([latent_pi.shape[-1] - int(self.action_space.n), int(self.action_space.n)], -1)
+        return self.action_dist.proba_distribution(action_logits=self.action_net(latent) + prior)
+
+
+class GuidedPolicy(GuidedMixin, MultiInputActorCriticPolicy):
+    """Stable-Baselines3's policy for Dict observations, guided."""
+
+
+def policy_probabilities(policy: ActorCriticPolicy, observations: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
+    """Returns the action probabilities, shape (N, A), of a policy for a batch of observations."""
+    with torch.no_grad():
+        tensors = {name: torch.as_tensor(values, device=policy.device) for name, values in observations.items()}
+        return policy.get_distribution(tensors).distribution.probs.double().cpu().numpy()
+
+
+class Adviser(Protocol):
+    """Who gives the advice that the environment carries to the policy."""
+
+    def guide(self, contexts: Sequence[str], envs: Sequence[gym.Env[Any, Any]]) -> tuple[NDArray, NDArray]:
+        """Returns log-advice per action, shape (E, A), zero where there is none, and trust, shape (E,)."""
+        ...
+
+    @property
+    def on_probation(self) -> bool:
+        """Whether no trust has been earned yet."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What was known when the student chose its actions, for every environment.
+
+    Attributes:
+        contexts: The contexts, one per environment.
+        log_advice_EA: The log-advice on each action, unweighted.
+        weight_E: What weight of it was added to the logits.
+        trial_E: Whether the episode belongs to the arm of the trial.
+        episode_E: Number of the episode, unique in a run.
+    """
+
+    contexts: list[str]
+    log_advice_EA: NDArray[np.float64]
+    weight_E: NDArray[np.float64]
+    trial_E: NDArray[np.bool_]
+    episode_E: NDArray[np.int64]
+
+
+class GuidedVecEnv(VecEnvWrapper):
+    """Puts the prior into the observation, runs the controlled trial, and remembers what was advised.
+
+    One episode in ``trial_every``, drawn at random, is the trial: it acts without the prior, or, while the teacher is
+    on probation, it alone acts with it.
+
+    Args:
+        venv: Environments whose ``info`` carries ``context`` (:class:`cotutor.tasks.base.SpokenEnv`).
+        adviser: Who advises.
+        trial_every: Mean number of episodes per trial episode; 0 for no trial.
+        seed: Seed of the draw.
+    """
+
+    def __init__(self, venv: VecEnv, adviser: Adviser, trial_every: int, seed: int) -> None:
+        self.actions = int(venv.action_space.n)
+        space = gym.spaces.Box(-np.inf, np.inf, (self.actions,), dtype=np.float32)
+        super().__init__(venv, gym.spaces.Dict({**venv.observation_space.spaces, PRIOR: space}))
+        self.adviser = adviser
+        self.trial_every = trial_every
+        self.random = np.random.default_rng(seed)
+        self.trial_E = np.zeros(self.num_envs, dtype=bool)
+        self.with_prior_E = np.zeros(self.num_envs, dtype=bool)
+        self.episode_E = np.arange(self.num_envs)
+        self.steps: list[Step] = []
+        self.ended: list[tuple[bool, float]] = []
+
+    def reset(self) -> dict[str, NDArray[Any]]:
+        observations = self.venv.reset()
+        for i in range(self.num_envs):
+            self._begin(i)
+        return self._advise(observations, [info["context"] for info in self.venv.reset_infos])
+
+    def step_wait(self):
+        observations, rewards, dones, infos = self.venv.step_wait()
+        for i in np.flatnonzero(dones):
+            infos[i]["terminal_observation"][PRIOR] = np.zeros(self.actions, dtype=np.float32)
+            infos[i] |= {"trial": bool(self.trial_E[i]), "with_prior": bool(self.with_prior_E[i])}
+            self.ended.append((bool(self.with_prior_E[i]), float(infos[i]["episode"]["r"])))
+            self.episode_E[i] += self.num_envs
+            self._begin(i)
+        current = [self.venv.reset_infos[i] if dones[i] else infos[i] for i in range(self.num_envs)]
+        return self._advise(observations, [info["context"] for info in current]), rewards, dones, infos
+
+    def take_steps(self, count: int) -> tuple[list[Step], list[tuple[bool, float]]]:
+        """Hands over the last rollout: its ``count`` steps, and (with prior?, return) of every episode that ended.
+
+        The newest step, whose action is still to be chosen, stays.
+        """
+        steps, ended = self.steps[-count - 1 : -1], self.ended
+        self.steps, self.ended = self.steps[-1:], []
+        return steps, ended
+
+    def _begin(self, i: int) -> None:
+        self.trial_E[i] = self.trial_every > 0 and self.random.random() < 1 / self.trial_every
+        self.with_prior_E[i] = self.trial_E[i] == self.adviser.on_probation
+
+    def _advise(self, observations: dict[str, NDArray[Any]], contexts: list[str]) -> dict[str, NDArray[Any]]:
+        log_advice_EA, trust_E = self.adviser.guide(contexts, self.venv.unwrapped.envs)
+        full_E = np.where(self.trial_E, 1.0, trust_E)
+        weight_E = np.where(self.with_prior_E, full_E, 0.0)
+        self.steps.append(Step(contexts, log_advice_EA, weight_E, self.trial_E.copy(), self.episode_E.copy()))
+        return {**observations, PRIOR: (weight_E[:, None] * log_advice_EA).astype(np.float32)}

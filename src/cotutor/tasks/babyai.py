@@ -1,0 +1,339 @@
+"""Every level of BabyAI and MiniGrid as a task: what the agent sees, as a few sentences relative to the agent.
+
+The verbalizer is abstract on purpose. Each distinct context has to be scored by a language model, so a context says
+only what bears on the next action: where the mission's objects are, roughly, what is carried, and what is in the way.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from typing import Any, Literal, get_args
+
+import gymnasium as gym
+import minigrid  # noqa: F401  (registers the levels)
+import numpy as np
+from minigrid.core.constants import COLOR_NAMES, IDX_TO_COLOR, IDX_TO_OBJECT, STATE_TO_IDX
+from minigrid.core.world_object import Box as BoxObject
+from minigrid.core.world_object import Door
+from minigrid.minigrid_env import MiniGridEnv
+from numpy.typing import NDArray
+
+from cotutor.errors import UserError
+from cotutor.tasks.babyai_expert import GuidedEnv, right_actions
+from cotutor.tasks.base import Observation, Task
+from cotutor.types import Option
+
+FAMILIES = {"babyai": "BabyAI", "minigrid": "MiniGrid"}
+ACTIONS = ("turn left", "turn right", "go forward", "pick up", "drop", "open", "done")
+LEFT, RIGHT, FORWARD, PICK_UP, DROP, OPEN = range(6)
+
+Positions = Literal["coarse", "exact"]
+STATES = {number: state for state, number in STATE_TO_IDX.items()}
+PORTABLE = ("ball", "box", "key")
+FREE = ("empty", "floor", "goal")
+PROBED_RESETS = 12
+"""Resets in which a new task looks for locked doors and for boxes that hide something."""
+
+NOUN = re.compile(rf"\b(?:({'|'.join(COLOR_NAMES)}) )?(object|ball|box|key|door|goal|lava)\b")
+MANIPULATES = re.compile(r"\b(pick up|fetch|put|unlock|use the key)\b")
+OPENS = re.compile(r"\b(open|unlock)\b")
+CLOSED_ON_THE_WAY = re.compile(r"\bA (closed|locked)\b")
+
+VOCABULARY = tuple(
+    re.findall(
+        r"\w+",
+        """
+        a after ahead an and at avoid ball behind blocks blue box carry closed door end fetch find forward free from
+        front get go goal green grey hallway in is key lava left locked matching mission more must near next none not
+        object of on open opening pick purple put reach red right room rooms sight something square step steps straight the
+        then there to traverse unlock up use wall way yellow you your 1 2 3 4 5 6 7 8 9
+        """,
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How a task speaks.
+
+    Attributes:
+        positions: ``"coarse"`` ("ahead on the left") or ``"exact"`` ("3 steps forward and 2 steps left").
+        focus: Whether only what matters for the mission is mentioned.
+        helpers: Types of objects that may lead to a mission object that is not in sight.
+    """
+
+    positions: Positions
+    focus: bool
+    helpers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """An object in view.
+
+    Attributes:
+        type: Its type, such as ``"ball"``.
+        colour: Its colour.
+        state: Of a door: ``"open"``, ``"closed"`` or ``"locked"``.
+        forward: Steps ahead of the agent.
+        right: Steps to the right of the agent, negative to the left.
+    """
+
+    type: str
+    colour: str
+    state: str
+    forward: int
+    right: int
+
+    @property
+    def distance(self) -> tuple[int, int, int]:
+        """Steps to the object; of two equally near ones the one more ahead comes first, then the one on the left."""
+        return self.forward + abs(self.right), abs(self.right), self.right
+
+    @property
+    def adjective(self) -> str:
+        """The state of a door with a blank after it, nothing for other objects."""
+        return f"{self.state} " if self.type == "door" else ""
+
+    @property
+    def name(self) -> str:
+        """Colour and type; there is but one colour of goal and lava."""
+        return self.type if self.type in ("goal", "lava") else f"{self.colour} {self.type}"
+
+    @property
+    def plain_name(self) -> str:
+        """The name without a colour that no key depends on."""
+        plain = self.type == "box" or (self.type == "door" and self.state != "locked")
+        return self.adjective + (self.type if plain else self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An object as the mission names it; ``None`` matches any colour, ``"object"`` any type."""
+
+    colour: str | None
+    type: str
+
+    @property
+    def name(self) -> str:
+        return self.type if self.colour is None else f"{self.colour} {self.type}"
+
+    def matches(self, thing: Thing) -> bool:
+        right_type = thing.type in (*PORTABLE, "door") if self.type == "object" else thing.type == self.type
+        return right_type and self.colour in (None, thing.colour)
+
+
+class BabyAI(Task):
+    """A level of BabyAI or MiniGrid.
+
+    Args:
+        name: ``babyai:GoToLocal`` or ``minigrid:DoorKey-5x5`` for the newest version of a level, or a full id.
+        positions: Whether contexts give places coarsely or to the step.
+        focus: Whether contexts leave out what does not matter for the mission.
+
+    Raises:
+        UserError: If there is no such level, or it needs a package that is not installed.
+    """
+
+    def __init__(self, name: str, positions: Positions = "coarse", focus: bool = True) -> None:
+        if positions not in get_args(Positions):
+            raise UserError(f"Positions are 'coarse' or 'exact', not {positions!r}.")
+        self.name = name
+        self.id = level_id(name)
+        env = self.make_env()
+        self.locks, self.hides = _probe(env)
+        helpers = ("door", *["key"] * self.locks, *["box"] * self.hides)
+        self.style = Style(positions, focus, helpers)
+        assert isinstance(env.action_space, gym.spaces.Discrete)
+        assert isinstance(env.observation_space, gym.spaces.Dict)
+        self.view: tuple[int, ...] = env.observation_space["image"].shape or ()
+        self.actions = ACTIONS[: int(env.action_space.n)]
+        self.vocabulary = VOCABULARY
+        self.max_words = 64 if focus else 192
+        self.has_expert = self.id.startswith("BabyAI-") and not self.hides
+
+    def make_env(self) -> gym.Env[Any, Any]:
+        try:
+            return GuidedEnv(gym.make(self.id, disable_env_checker=True))
+        except gym.error.DependencyNotInstalled as error:
+            raise UserError(f"{self.name} cannot be made: {error}.") from error
+
+    def array_spaces(self) -> dict[str, gym.Space[Any]]:
+        # high is not 255, or Stable-Baselines3 would take the grid for a photograph
+        return {
+            "image": gym.spaces.Box(0, 15, self.view, dtype=np.uint8),
+            "direction": gym.spaces.Box(0, 3, (1,), dtype=np.uint8),
+        }
+
+    def arrays(self, observation: Observation) -> dict[str, NDArray[Any]]:
+        return {"image": observation["image"], "direction": np.array([observation["direction"]], dtype=np.uint8)}
+
+    def instruction(self, observation: Observation) -> str:
+        return observation["mission"]
+
+    def describe(self, observation: Observation) -> str:
+        image = observation["image"]
+        return _describe(self.style, observation["mission"], image.tobytes(), image.shape[0])
+
+    def options(self, context: str) -> tuple[Option, ...]:
+        mission, _, seen = context.partition(". ")
+        manipulates = self.locks or MANIPULATES.search(mission) is not None
+        offered = {
+            LEFT: True,
+            RIGHT: True,
+            FORWARD: True,
+            PICK_UP: manipulates,
+            DROP: self.locks or "put " in mission or "You carry" in seen,
+            OPEN: self.locks or OPENS.search(mission) is not None or CLOSED_ON_THE_WAY.search(seen) is not None,
+        }
+        return tuple(Option(phrase, action) for action, phrase in enumerate(self.actions) if offered.get(action, False))
+
+    def expert_action(self, env: gym.Env[Any, Any]) -> int:
+        return env.get_wrapper_attr("bot_action")()
+
+    def right_actions(self, env: gym.Env[Any, Any], actions: tuple[int, ...]) -> frozenset[int]:
+        return right_actions(_level(env), actions)
+
+
+def level_names() -> tuple[str, ...]:
+    """Returns the short name of every level that is registered, as :class:`BabyAI` takes it."""
+    ids = (re.fullmatch(r"(BabyAI|MiniGrid)-(.+)-v\d+", id) for id in gym.registry)
+    return tuple(dict.fromkeys(f"{match[1].lower()}:{match[2]}" for match in ids if match))
+
+
+def level_id(name: str) -> str:
+    """Returns the id under which the level called ``name`` is registered.
+
+    Raises:
+        UserError: If there is no such level; the message names those that are spelt alike.
+    """
+    if name in gym.registry and name.startswith(tuple(f"{family}-" for family in FAMILIES.values())):
+        return name
+    family, _, level = name.partition(":")
+    pattern = re.compile(rf"{FAMILIES.get(family)}-{re.escape(level)}-v(\d+)")
+    versions = [match for match in map(pattern.fullmatch, gym.registry) if match]
+    if versions:
+        return max(versions, key=lambda match: int(match[1]))[0]
+    short = name if ":" in name else ":".join(name.split("-", 1))
+    near = difflib.get_close_matches(short.lower(), known := {known.lower(): known for known in level_names()})
+    hint = (
+        f" did you mean {' or '.join(known[match] for match in near)}?" if near else " try babyai:GoToRedBallNoDists."
+    )
+    raise UserError(f"There is no level called {name!r};{hint}")
+
+
+def _level(env: gym.Env[Any, Any]) -> MiniGridEnv:
+    level = env.unwrapped
+    assert isinstance(level, MiniGridEnv)
+    return level
+
+
+def _probe(env: gym.Env[Any, Any]) -> tuple[bool, bool]:
+    """Returns whether doors of this level may be locked, and whether boxes may hide something."""
+    locks = hides = False
+    for seed in range(PROBED_RESETS):
+        env.reset(seed=seed)
+        for cell in _level(env).grid.grid:
+            locks |= isinstance(cell, Door) and cell.is_locked
+            hides |= isinstance(cell, BoxObject) and cell.contains is not None
+    return locks, hides
+
+
+@lru_cache(maxsize=65536)
+def _describe(style: Style, mission: str, image: bytes, size: int) -> str:
+    """Returns the context of one observation, whose square image is given as bytes."""
+    things = sorted(_things(image, size), key=lambda thing: thing.distance)
+    carried = things.pop(0) if things and things[0].distance == (0, 0, 0) else None
+    found = {
+        want: next((thing for thing in things if want.matches(thing)), None)
+        for want in _wanted(mission)
+        if carried is None or not want.matches(carried) or any(map(want.matches, things))
+    }
+    missing = [want for want, thing in found.items() if thing is None]
+    if style.focus:
+        sentences = {thing: f"The {thing.adjective}{want.name}" for want, thing in found.items() if thing is not None}
+        if missing or any(thing.state == "locked" for thing in sentences):
+            helpers = _helpers(style, things, carried)
+            sentences |= {thing: _a(thing.plain_name) for thing in helpers if thing not in sentences}
+    else:
+        sentences = {thing: _a(thing.adjective + thing.name) for thing in things}
+    text = [f"Mission: {mission or 'none'}."]
+    text += [f"{name} is {_place(thing, style.positions)}." for thing, name in sentences.items()]
+    text += [f"The {want.name} is not in sight." for want in missing]
+    if missing and (side := _wider_side(image, size)):
+        text.append(f"There is more room on your {side}.")
+    if carried is not None:
+        text += _load(style, mission, carried)
+    ahead = next((thing for thing in things if (thing.forward, thing.right) == (1, 0)), None)
+    if ahead is None or ahead not in sentences:
+        text.append(_way(ahead, IDX_TO_OBJECT[image[3 * (size // 2 * size + size - 2)]]))
+    return " ".join(text)
+
+
+def _things(image: bytes, size: int) -> Iterator[Thing]:
+    """Yields every object in view, a carried one at the agent's own place, zero steps away."""
+    for cell in range(size * size):
+        kind = IDX_TO_OBJECT[image[3 * cell]]
+        if kind in (*PORTABLE, "door", "goal", "lava"):
+            column, row = divmod(cell, size)
+            colour, state = IDX_TO_COLOR[image[3 * cell + 1]], STATES.get(image[3 * cell + 2], "")
+            yield Thing(kind, colour, state if kind == "door" else "", size - 1 - row, column - size // 2)
+
+
+@lru_cache(maxsize=4096)
+def _wanted(mission: str) -> tuple[Wanted, ...]:
+    """Returns the objects that a mission names, in its order, each once."""
+    found = (Wanted(None if noun in ("goal", "lava") else colour, noun) for colour, noun in NOUN.findall(mission))
+    return tuple(dict.fromkeys(Wanted(want.colour or None, want.type) for want in found))
+
+
+def _helpers(style: Style, things: list[Thing], carried: Thing | None) -> Iterator[Thing]:
+    """Yields the nearest object of each type that may help; with a key in hand neither keys nor boxes do."""
+    for kind in style.helpers:
+        if kind == "door" or carried is None or carried.type != "key":
+            yield from islice((thing for thing in things if thing.type == kind), 1)
+
+
+def _load(style: Style, mission: str, carried: Thing) -> Iterator[str]:
+    """Yields what is carried, if it bears on the mission."""
+    if not style.focus or carried.type in style.helpers or any(want.matches(carried) for want in _wanted(mission)):
+        yield f"You carry the {carried.name}."
+    elif "key" in style.helpers or MANIPULATES.search(mission):
+        yield "You carry something."
+
+
+def _place(thing: Thing, positions: Positions) -> str:
+    """Returns where an object is, seen from the agent."""
+    side = "right" if thing.right > 0 else "left"
+    if positions == "exact":
+        steps = ((thing.forward, "forward"), (abs(thing.right), side))
+        return " and ".join(f"{n} step{'s' * (n > 1)} {way}" for n, way in steps if n)
+    if thing.right == 0:
+        return "right in front of you" if thing.forward == 1 else "straight ahead"
+    return f"on your {side}" if thing.forward == 0 else f"ahead on the {side}"
+
+
+def _wider_side(image: bytes, size: int) -> str:
+    """Returns the side on which more cells beside the agent are open, nothing if neither."""
+    row = [IDX_TO_OBJECT[image[3 * (column * size + size - 1)]] in ("wall", "unseen") for column in range(size)]
+    left, right = row[: size // 2][::-1], row[size // 2 + 1 :]
+    room_left, room_right = ([*side, True].index(True) for side in (left, right))
+    return "left" if room_left > room_right else "right" if room_right > room_left else ""
+
+
+def _way(ahead: Thing | None, kind: str) -> str:
+    """Returns what is in the cell ahead, whose object, if any, has no sentence of its own yet."""
+    if kind in FREE or (ahead is not None and ahead.state == "open"):
+        return "The way ahead is free."
+    if ahead is None:
+        return "A wall blocks the way."
+    if ahead.type == "door":
+        return f"A {ahead.plain_name} blocks the way."
+    return "Lava is right in front of you." if ahead.type == "lava" else "Something blocks the way."
+
+
+def _a(name: str) -> str:
+    return f"{'An' if name[0] in 'aeiou' else 'A'} {name}"

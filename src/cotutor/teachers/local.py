@@ -1,0 +1,214 @@
+"""A causal language model on this machine as teacher, fine-tuned with LoRA."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
+
+from cotutor.errors import UserError
+from cotutor.scoring import Prompter, make_scorer
+from cotutor.teachers.base import Teacher
+from cotutor.teachers.learning import take_steps
+from cotutor.types import FloatArray, Lesson, Question
+
+CALIBRATION = "calibration.json"
+ADAPTER = "adapter_model.safetensors"
+OPTIMIZER = "optimizer.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalConfig:
+    """How a local language model reads, advises and learns.
+
+    Attributes:
+        template: The text around a context, which stands for ``{context}`` in it.
+        temperature: Divides calibrated scores; above one makes advice less certain.
+        rank: Rank of the LoRA matrices.
+        learning_rate: Step size of Adam.
+        batch_size: Lessons in one gradient step.
+        row_tokens: Most tokens in one packed row.
+        dtype: ``auto``, ``bfloat16`` or ``float32``; ``auto`` takes bfloat16 where the hardware computes in it.
+        untrained: Whether to start from random weights of the same architecture (a control).
+    """
+
+    template: str = "{context}\nNext action:"
+    temperature: float = 1.0
+    rank: int = 8
+    learning_rate: float = 1e-3
+    batch_size: int = 16
+    row_tokens: int = 384
+    dtype: str = "auto"
+    untrained: bool = False
+
+
+class LocalTeacher(Teacher):
+    """A causal language model whose advice is a calibrated softmax over exact option likelihoods.
+
+    The base model is never changed: lessons train LoRA matrices, without which it is the reference teacher.
+
+    Args:
+        model: A folder or the id of a model on a hub, with weights in safetensors.
+        seed: Seeds the LoRA matrices, the order of lessons and, if ``config.untrained``, the weights.
+        config: How it reads, advises and learns.
+
+    Attributes:
+        bias: Calibration of each phrase: its mean reference score, frozen once learnt.
+
+    Raises:
+        UserError: The model cannot be loaded.
+    """
+
+    can_learn = True
+
+    def __init__(self, model: str | Path, seed: int = 0, config: LocalConfig | None = None) -> None:
+        self.config = config or LocalConfig()
+        self.seed = seed
+        self.bias: dict[str, float] = {}
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        tokenizer, base = _load(str(model), _dtype(self.config.dtype, device), seed if self.config.untrained else None)
+        self.model: PreTrainedModel | PeftModel = base.to(device).eval()
+        self.prompter = Prompter(tokenizer, self.config.template)
+        self.scorer = make_scorer(base, self.prompter, self.config.row_tokens)
+        self.optimizer: torch.optim.Adam | None = None
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens went through the model so far."""
+        return self.scorer.tokens
+
+    def score(self, questions: Sequence[Question]) -> list[FloatArray]:
+        with torch.no_grad():
+            return [scores_O.cpu().numpy().astype(np.float64) for scores_O in self._scores(questions)]
+
+    def reference_scores(self, questions: Sequence[Question]) -> list[FloatArray]:
+        """Returns what :meth:`score` would return before the first lesson."""
+        if not isinstance(self.model, PeftModel):
+            return self.score(questions)
+        with self.model.disable_adapter():
+            return self.score(questions)
+
+    def reference(self, questions: Sequence[Question]) -> list[FloatArray]:
+        return self.advice(questions, self.reference_scores(questions))
+
+    def calibrate(self, questions: Sequence[Question]) -> None:
+        """Learns the bias of each phrase that has none yet: its mean reference score over ``questions``."""
+        seen: dict[str, list[float]] = {}
+        for question, scores_O in zip(questions, self.reference_scores(questions), strict=True):
+            for option, score in zip(question.options, scores_O, strict=True):
+                seen.setdefault(option.phrase, []).append(float(score))
+        self.bias = {phrase: float(np.mean(scores)) for phrase, scores in seen.items()} | self.bias
+
+    def advice(self, questions: Sequence[Question], scores: Sequence[FloatArray]) -> list[FloatArray]:
+        logits = [self._calibrated(q, torch.as_tensor(s)) for q, s in zip(questions, scores, strict=True)]
+        return [logits_O.softmax(dim=0).numpy() for logits_O in logits]
+
+    def learn(self, lessons: Sequence[Lesson], steps: int) -> float:
+        loss = take_steps(
+            self.optimizer or self._start_learning(),
+            self._logits,
+            lessons,
+            steps=steps,
+            batch_size=self.config.batch_size,
+            seed=(self.seed, self.version),
+        )
+        self.version += 1
+        return loss
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CALIBRATION).write_text(json.dumps({"version": self.version, "bias": self.bias}, indent=2) + "\n")
+        if isinstance(self.model, PeftModel) and self.optimizer:
+            self.model.save_pretrained(str(folder), save_embedding_layers=False)
+            state = self.optimizer.state_dict()["state"]
+            save_file(
+                {f"{i}.{key}": tensor for i, entries in state.items() for key, tensor in entries.items()},
+                folder / OPTIMIZER,
+            )
+
+    def load(self, folder: Path) -> None:
+        saved = json.loads((folder / CALIBRATION).read_text())
+        self.version, self.bias = saved["version"], saved["bias"]
+        if isinstance(self.model, PeftModel):
+            self.model, self.optimizer = self.model.unload(), None
+        if (folder / ADAPTER).exists():
+            optimizer = self._start_learning()
+            set_peft_model_state_dict(self.model, load_file(folder / ADAPTER))
+            optimizer.load_state_dict(optimizer.state_dict() | {"state": _nested(load_file(folder / OPTIMIZER))})
+
+    def _scores(self, questions: Sequence[Question]) -> list[Tensor]:
+        return self.scorer([self.prompter(question) for question in questions])
+
+    def _logits(self, lessons: Sequence[Lesson]) -> list[Tensor]:
+        questions = [lesson.question for lesson in lessons]
+        return [self._calibrated(q, scores_O) for q, scores_O in zip(questions, self._scores(questions), strict=True)]
+
+    def _calibrated(self, question: Question, scores_O: Tensor) -> Tensor:
+        """Returns (scores - bias) / temperature, shape (O,); an unknown phrase gets the mean bias."""
+        unknown = float(np.mean(list(self.bias.values()))) if self.bias else 0.0
+        bias_O = scores_O.new_tensor([self.bias.get(option.phrase, unknown) for option in question.options])
+        return (scores_O - bias_O) / self.config.temperature
+
+    def _start_learning(self) -> torch.optim.Adam:
+        """Adds LoRA matrices, which change nothing yet, and their optimiser."""
+        rank = self.config.rank
+        lora = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
+        with _seeded(self.seed):
+            self.model = cast(PeftModel, get_peft_model(cast(PreTrainedModel, self.model), lora)).eval()
+        trainable = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.Adam(trainable, lr=self.config.learning_rate)
+        return self.optimizer
+
+
+def _load(
+    name: str, dtype: torch.dtype, random_seed: int | None
+) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+    """Returns tokenizer and model, the latter with random weights if ``random_seed`` is given."""
+    logging.disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        if random_seed is None:
+            return tokenizer, AutoModelForCausalLM.from_pretrained(
+                name, dtype=dtype, trust_remote_code=False, use_safetensors=True
+            )
+        with _seeded(random_seed):
+            config = AutoConfig.from_pretrained(name, trust_remote_code=False)
+            return tokenizer, AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"No causal language model could be loaded from {name!r}: {reason}") from error
+
+
+def _dtype(choice: str, device: torch.device) -> torch.dtype:
+    """Returns the precision for ``auto``, ``bfloat16`` or ``float32``."""
+    if choice != "auto":
+        return getattr(torch, choice)
+    features = torch.cpu.get_capabilities()
+    fast = device.type == "cuda" or features.get("avx512_bf16") or features.get("amx_bf16")
+    return torch.bfloat16 if fast else torch.float32
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Seeds torch for a while and gives back the state it had."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+def _nested(flat: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    """Returns ``{"0.step": t}`` as ``{0: {"step": t}}``."""
+    nested: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in flat.items():
+        number, key = name.split(".")
+        nested.setdefault(int(number), {})[key] = tensor
+    return nested

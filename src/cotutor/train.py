@@ -1,0 +1,268 @@
+"""A run from configuration to summary."""
+
+import os
+import time
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from rich.console import Console
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
+from stable_baselines3.common.utils import set_random_seed
+
+from cotutor.adviser import Adviser
+from cotutor.config import TrainConfig, validate
+from cotutor.evaluation import bot_agreement, evaluate, pair_actor, run_episodes, student_actor, teacher_actor
+from cotutor.loop import Loop, RoundReport
+from cotutor.memory import FeedbackMemory
+from cotutor.runs import folder as runs
+from cotutor.runs.folder import RunFolder
+from cotutor.runs.ledger import Ledger
+from cotutor.runs.progress import Glance, ProgressDisplay
+from cotutor.runs.summary import WINDOW, Summary, frames_to_success
+from cotutor.students.guidance import GuidedVecEnv
+from cotutor.students.ppo import make_envs, make_ppo
+from cotutor.tasks import make_task
+from cotutor.tasks.base import HELD_OUT_SEED, Task
+from cotutor.tasks.check import agreement_states, ceiling
+from cotutor.teachers import make_teacher
+from cotutor.teachers.base import Teacher
+from cotutor.trust import Trust
+
+TRIALS_SHOWN = 32
+CURVE_STATES = 64
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A student, and its adviser if the method has a teacher.
+
+    Attributes:
+        task: What they learn.
+        model: The student.
+        adviser: The teacher with memory and trust.
+        guide: The environments that carry the advice.
+    """
+
+    task: Task
+    model: PPO
+    adviser: Adviser | None
+    guide: GuidedVecEnv | None
+
+
+def build(config: TrainConfig) -> Pair:
+    """Makes the pair that a configuration describes; its weights are those of the start.
+
+    Raises:
+        UserError: The configuration is out of range or names something unknown.
+    """
+    validate(config)
+    torch.set_num_threads(config.threads or os.cpu_count() or 1)
+    task = make_task(config.task, positions=config.verbalizer.positions, focus=config.verbalizer.focus)
+    teacher = make_teacher(config.teacher, task, config.seed, dtype=config.dtype) if config.arrows.teacher else None
+    set_random_seed(config.seed)
+    envs = make_envs(task, config.student, config.ppo.envs)
+    if teacher is None:
+        return Pair(task, make_ppo(envs, config, guided=False), None, None)
+    adviser = make_adviser(task, teacher, config)
+    guide = GuidedVecEnv(envs, adviser, config.trust.trial_every, config.seed)
+    return Pair(task, make_ppo(guide, config, guided=True), adviser, guide)
+
+
+def make_adviser(task: Task, teacher: Teacher, config: TrainConfig) -> Adviser:
+    """Makes an adviser that knows nothing yet."""
+    memory = FeedbackMemory(len(task.actions), config.dialogue.decay, config.dialogue.shrinkage)
+    trust = Trust(config.trust.margin, config.trust.shrinkage, config.trust.decay, config.trust.trial_margin)
+    return Adviser(task, teacher, memory, trust, config.dialogue, config.asking, config.arrows.realtime)
+
+
+class Recorder(BaseCallback):
+    """Writes episodes and rounds into the ledger and shows progress.
+
+    Args:
+        ledger: Where to write.
+        display: Where to show.
+        teacher_agreement: Measures the teacher's agreement with the bot, None where there is none.
+    """
+
+    def __init__(self, ledger: Ledger, display: ProgressDisplay, teacher_agreement=None) -> None:
+        super().__init__()
+        self.ledger = ledger
+        self.display = display
+        self.teacher_agreement = teacher_agreement
+        self.measured_version = -1
+        self.round = 0
+        self.report: RoundReport | None = None
+        self.episodes: list[tuple[int, bool]] = []
+        self.recent: deque[bool] = deque(maxlen=WINDOW)
+        self.alone: deque[bool] = deque(maxlen=TRIALS_SHOWN)
+        self.measuring_seconds = 0.0
+        self.began = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far; measuring the teacher is left out."""
+        return time.perf_counter() - self.began - self.measuring_seconds
+
+    def _on_step(self) -> bool:
+        for info in self.locals["infos"]:
+            if "episode" in info:
+                self._episode(info)
+        return True
+
+    def _episode(self, info) -> None:
+        success, trial = bool(info["is_success"]), bool(info.get("trial", False))
+        self.ledger.add_episode(self.num_timesteps, trial, info["episode"]["r"], info["episode"]["l"], success)
+        if not info.get("with_prior", False):
+            self.alone.append(success)
+        if not trial:
+            self.episodes.append((self.num_timesteps, success))
+            self.recent.append(success)
+
+    def _on_rollout_end(self) -> None:
+        report = self.report
+        success = float(np.mean(self.recent)) if self.recent else None
+        self.ledger.add_round(report, self.round, self.num_timesteps, self.seconds, success, self._agreement())
+        self.display.show(
+            Glance(
+                frames=self.num_timesteps,
+                success=success,
+                alone=float(np.mean(self.alone)) if self.alone else None,
+                trust=report.trust if report else None,
+                teacher_share=report.teacher_seconds / self.seconds if report else None,
+                asked=report.asked if report else 0,
+            )
+        )
+        if success is not None:
+            self.logger.record("cotutor/pair_success", success)
+        if report is not None:
+            for name in ("trust", "gain", "asked", "teacher_seconds", "teacher_updates"):
+                self.logger.record(f"cotutor/{name}", getattr(report, name))
+            if report.lesson_loss is not None:
+                self.logger.record("cotutor/lesson_loss", report.lesson_loss)
+        self.round += 1
+
+    def _agreement(self) -> float | None:
+        if self.teacher_agreement is None or self.report is None or not self.report.asked:
+            return None
+        if self.report.teacher_updates == self.measured_version:
+            return None
+        self.measured_version = self.report.teacher_updates
+        began = time.perf_counter()
+        agreement = self.teacher_agreement()
+        self.measuring_seconds += time.perf_counter() - began
+        return agreement
+
+
+def train(config: TrainConfig, console: Console) -> tuple[RunFolder, Summary]:
+    """Trains, evaluates and writes the run's folder.
+
+    Raises:
+        UserError: The configuration is out of range, names something unknown, or its folder exists.
+    """
+    pair = build(config)
+    folder = runs.create(config)
+    ledger = Ledger(folder.ledger)
+    states = agreement_states(pair.task, config.agreement_states, seed=0) if _measurable(pair) else []
+    try:
+        with ProgressDisplay(console, config.frames) as display:
+            recorder = Recorder(ledger, display, _agreement_curve(pair, states))
+            callbacks: list[BaseCallback] = [recorder]
+            if pair.adviser is not None and pair.guide is not None:
+
+                def keep(report: RoundReport) -> None:
+                    recorder.report = report
+
+                callbacks.insert(0, Loop(pair.adviser, pair.guide, config, on_round=keep))
+            pair.model.set_logger(Logger(str(folder.path), [TensorBoardOutputFormat(str(folder.path))]))
+            pair.model.learn(config.frames, callback=CallbackList(callbacks))
+            seconds = recorder.seconds
+    finally:
+        ledger.close()
+    with console.status("measuring what pair, student and teacher can do on held-out episodes"):
+        summary = _summarise(config, pair, recorder, states, seconds)
+    runs.save_student(folder, pair.model.policy)
+    if pair.adviser is not None:
+        folder.teacher.mkdir()
+        pair.adviser.teacher.save(folder.teacher)
+        runs.save_dialogue(folder, pair.adviser)
+    runs.write_summary(folder, summary)
+    return folder, summary
+
+
+def _measurable(pair: Pair) -> bool:
+    return pair.task.has_expert and pair.adviser is not None and not pair.adviser.teacher.privileged
+
+
+def _agreement_curve(pair: Pair, states):
+    if pair.adviser is None or not states or not pair.adviser.teacher.can_learn:
+        return None
+    teacher, few = pair.adviser.teacher, states[:CURVE_STATES]
+    return lambda: bot_agreement(pair.task, teacher, few)
+
+
+def _summarise(config: TrainConfig, pair: Pair, recorder: Recorder, states, seconds: float) -> Summary:
+    task, adviser, policy = pair.task, pair.adviser, pair.model.policy
+    alone = evaluate(task, config.student, student_actor(policy), config.eval_episodes)
+    teacher_fields = {
+        "teacher": None,
+        "teacher_seconds": None,
+        "contexts_asked": None,
+        "teacher_updates": None,
+        "teacher_success_before": None,
+        "teacher_success_after": None,
+        "bot_agreement_before": None,
+        "bot_agreement_after": None,
+        "agreement_ceiling": None,
+        "distinct_contexts": None,
+        "trust": None,
+    }
+    together = alone
+    if adviser is not None:
+        teacher = adviser.teacher
+        teacher_fields |= {
+            "teacher": config.teacher,
+            "teacher_seconds": round(adviser.seconds, 2),
+            "contexts_asked": adviser.asked,
+            "teacher_updates": teacher.version,
+            "distinct_contexts": len(adviser.met),
+            "trust": adviser.trust.value,
+        }
+        together = evaluate(task, config.student, pair_actor(policy, adviser), config.eval_episodes)
+        before = teacher_actor(task, teacher, untaught=True)
+        after = before if teacher.version == 0 else teacher_actor(task, teacher)
+        teacher_fields["teacher_success_before"] = _success(config, task, before)
+        teacher_fields["teacher_success_after"] = (
+            teacher_fields["teacher_success_before"] if teacher.version == 0 else _success(config, task, after)
+        )
+        if states:
+            teacher_fields["agreement_ceiling"] = ceiling(states)
+            teacher_fields["bot_agreement_before"] = bot_agreement(task, teacher, states, untaught=True)
+            teacher_fields["bot_agreement_after"] = bot_agreement(task, teacher, states)
+    return Summary(
+        task=config.task,
+        method=config.method,
+        student=config.student,
+        seed=config.seed,
+        frames=pair.model.num_timesteps,
+        rounds=recorder.round,
+        wall_seconds=round(seconds, 2),
+        pair_success=together.success,
+        pair_success_greedy=together.greedy_success,
+        pair_return=together.mean_return,
+        student_success=alone.success,
+        student_success_greedy=alone.greedy_success,
+        student_return=alone.mean_return,
+        eval_episodes=config.eval_episodes,
+        frames_to_success=frames_to_success(recorder.episodes),
+        repeatable=not (config.arrows.teacher and config.asking.share > 0),
+        **teacher_fields,
+    )
+
+
+def _success(config: TrainConfig, task: Task, actor) -> float:
+    outcome = run_episodes(task, config.student, actor, config.teacher_eval_episodes, HELD_OUT_SEED, greedy=False)
+    return float((outcome > 0).mean())
