@@ -149,12 +149,13 @@ class Loop(BaseCallback):
 
     def judge(self, rollout: Rollout) -> None:
         """Judges the advice by a rollout that it has not seen; a rollout whose rewards do not vary says nothing."""
-        for advised, episode_return in rollout.ended:
-            self.adviser.trust.arms.add(advised, episode_return)
+        self.adviser.trust.arms.add(rollout.ended)
         if rollout.rewards_N.std() == 0.0:
             return
         self.scale.update(rollout.advantages_N)
         advised_N = np.flatnonzero(np.ptp(rollout.log_advice_NA, axis=1) > 0)
+        if len(advised_N) == 0:
+            return
         prior_NA = rollout.observations[PRIOR][advised_N]
         contexts = [rollout.contexts[n] for n in advised_N]
         acted_NA = policy_probabilities(

@@ -1,5 +1,6 @@
 """Trust: what following the advice is worth to this student, earned on feedback that the advice has not seen."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,12 +82,12 @@ class Arms:
         # two pseudo-episodes an arm (one of return 0, one of return 1) keep a handful of episodes from deciding
         self.stats = {True: np.zeros(3), False: np.zeros(3)}
 
-    def age(self) -> None:
+    def add(self, ended: Sequence[tuple[bool, float]]) -> None:
+        """Ages what is remembered by one round and adds (with prior?, return) of the episodes that ended in it."""
         for stats in self.stats.values():
             stats *= self.decay
-
-    def add(self, advised: bool, episode_return: float) -> None:
-        self.stats[advised] += (1.0, episode_return, episode_return**2)
+        for advised, episode_return in ended:
+            self.stats[advised] += (1.0, episode_return, episode_return**2)
 
     def ceiling(self) -> float:
         """Returns 1 − max(0, 2·P(the student alone is as good, up to the margin) − 1)."""
@@ -121,11 +122,8 @@ class Trust:
 
     def judge(self, contexts: list[str], gain_N: FloatArray, episode_N: NDArray[np.int64]) -> None:
         """Adds the gains of N advised steps of a rollout that the advice had not seen when it was given."""
-        self.arms.age()
         for stats in self.by_context.values():
             stats *= self.decay
-        if len(contexts) == 0:
-            return
         self.overall.add(gain_N, episode_N, self.decay)
         self.gain_spread = float(gain_N.std())
         for context, gain in zip(contexts, gain_N, strict=True):

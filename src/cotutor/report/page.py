@@ -129,15 +129,13 @@ def duration(seconds: float) -> str:
 
 
 def plain(text: str) -> str:
-    """Returns text with control and direction characters as what they are: visible signs, not commands."""
-    return "".join(_visible(character) for character in text)
-
-
-def _visible(character: str) -> str:
-    if character == "\n" or unicodedata.category(character) not in ("Cc", "Cf", "Cs"):
-        return character
-    code = ord(character)
-    return chr(0x2400 + code) if code < 0x20 else f"\\u{code:04x}"
+    """Returns text in which control and direction characters are written out: signs to read, not commands."""
+    return "".join(
+        character
+        if character == "\n" or unicodedata.category(character) not in ("Cc", "Cf", "Cs")
+        else f"\\u{ord(character):04x}"
+        for character in text
+    )
 
 
 def _change(label: str, before: float | None, after: float, note: str) -> Tile:

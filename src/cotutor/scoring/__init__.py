@@ -14,7 +14,9 @@ from cotutor.types import Option, Question
 
 __all__ = ["Prompt", "Prompter", "RowScorer", "Scorer", "TrieScorer", "make_scorer"]
 
-PROBE_OPTIONS = tuple(Option(phrase, 0) for phrase in ("open the door with the key", "open the box", "walk to the door"))
+PROBE_OPTIONS = tuple(
+    Option(phrase, 0) for phrase in ("open the door with the key", "open the box", "walk to the door")
+)
 PROBE = [Question(context, PROBE_OPTIONS) for context in ("The door is locked and you hold a key.", "The box is red.")]
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from transformers import PreTrainedTokenizerBase
+
 from cotutor.types import Question
 
 
@@ -19,14 +21,14 @@ class Prompt:
 
 
 class Prompter:
-    """Turns questions into tokens. Context and option are tokenised apart, so an option's tokens are the same everywhere.
+    """Turns questions into tokens; context and option apart, so that an option's tokens are the same everywhere.
 
     Args:
         tokenizer: A tokenizer of transformers.
         template: The text around the context, which stands for ``{context}`` in it.
     """
 
-    def __init__(self, tokenizer, template: str) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, template: str) -> None:
         self.tokenizer = tokenizer
         self.template = template
         self._options: dict[str, tuple[int, ...]] = {}

@@ -54,7 +54,7 @@ class Trie:
         end = self.insert(prompt.context_T)[-1]
         return [[end, *self.insert(option[:-1], end)] for option in prompt.options]
 
-    def visible_TT(self) -> Tensor:
+    def visible(self) -> Tensor:
         """Returns what each node attends to, its ancestors and itself: boolean, shape (T, T)."""
         visible_TT = torch.eye(len(self.tokens), dtype=torch.bool)
         for node, parent in enumerate(self.parents):
@@ -120,17 +120,17 @@ class TrieScorer:
         predicted = [option for prompt in prompts for option in prompt.options]
         kept = sorted({node for option in predicting for node in option})
         row = {node: k for k, node in enumerate(kept)}
-        logprobs_KV = self._logits_KV(trie, kept).float().log_softmax(dim=-1)
+        logprobs_KV = self._logits(trie, kept).float().log_softmax(dim=-1)
         row_T = logprobs_KV.new_tensor([row[node] for option in predicting for node in option], dtype=torch.long)
         token_T = row_T.new_tensor([token for option in predicted for token in option])
         option_T = row_T.new_tensor([o for o, tokens in enumerate(predicted) for _ in tokens])
         return logprobs_KV.new_zeros(len(predicted)).index_add(0, option_T, logprobs_KV[row_T, token_T])
 
-    def _logits_KV(self, trie: Trie, kept: list[int]) -> Tensor:
-        """Returns the logits at the nodes ``kept``."""
+    def _logits(self, trie: Trie, kept: list[int]) -> Tensor:
+        """Returns the logits at the nodes ``kept``, shape (K, V)."""
         device, dtype = self.model.device, self.model.dtype
         self.tokens += len(trie.tokens)
-        hidden_TT = ~trie.visible_TT().to(device)
+        hidden_TT = ~trie.visible().to(device)
         return self.model(
             input_ids=torch.tensor([trie.tokens], device=device),
             position_ids=torch.tensor([trie.depths], device=device),

@@ -12,18 +12,36 @@ import gymnasium as gym
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from stable_baselines3.common.distributions import Distribution
 from stable_baselines3.common.policies import ActorCriticPolicy, MultiInputActorCriticPolicy
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
 from torch import Tensor, nn
 
 PRIOR = "prior"
 
 
-class PriorPassing(nn.Module):
-    """A policy's two towers, with the prior carried past them at the end of the policy's latent.
+class PriorExtractor(BaseFeaturesExtractor):
+    """A features extractor that never sees the prior, with the prior carried past it at the end of the features.
 
     Args:
-        towers: The wrapped extractor of Stable-Baselines3.
+        extractor: The wrapped extractor; ``features_dim`` stays its own.
+    """
+
+    def __init__(self, extractor: BaseFeaturesExtractor) -> None:
+        super().__init__(extractor._observation_space, extractor.features_dim)
+        self.extractor = extractor
+
+    def forward(self, observations: dict[str, Tensor]) -> Tensor:
+        visible = {name: value for name, value in observations.items() if name != PRIOR}
+        return torch.cat([self.extractor(visible), observations[PRIOR]], dim=-1)
+
+
+class PriorPassing(nn.Module):
+    """A policy's two towers, with the prior carried past them at the end of the actor's latent.
+
+    Args:
+        towers: The wrapped towers of Stable-Baselines3.
         actions: Number of actions, the size of the prior.
     """
 
@@ -38,8 +56,8 @@ class PriorPassing(nn.Module):
         return self.forward_actor(features), self.forward_critic(features)
 
     def forward_actor(self, features: Tensor) -> Tensor:
-        split = features.shape[-1] - self.actions
-        return torch.cat([self.towers.forward_actor(features[..., :split]), features[..., split:]], dim=-1)
+        own, prior = features[..., : -self.actions], features[..., -self.actions :]
+        return torch.cat([self.towers.forward_actor(own), prior], dim=-1)
 
     def forward_critic(self, features: Tensor) -> Tensor:
         return self.towers.forward_critic(features[..., : -self.actions])
@@ -48,24 +66,20 @@ class PriorPassing(nn.Module):
 class GuidedMixin(ActorCriticPolicy):
     """Adds the prior to the logits of any actor-critic policy with a shared features extractor and discrete actions.
 
-    The features extractor never sees the prior, and neither does the critic.
+    Neither the features extractor nor the critic sees the prior.
     """
 
-    def make_features_extractor(self):
+    def make_features_extractor(self) -> BaseFeaturesExtractor:
         visible = {name: space for name, space in self.observation_space.spaces.items() if name != PRIOR}
-        return self.features_extractor_class(gym.spaces.Dict(visible), **self.features_extractor_kwargs)
-
-    def extract_features(self, obs: dict[str, Tensor], features_extractor: nn.Module | None = None) -> Tensor:
-        features = super().extract_features(obs, features_extractor)
-        return torch.cat([features, obs[PRIOR].float()], dim=-1)
+        return PriorExtractor(self.features_extractor_class(gym.spaces.Dict(visible), **self.features_extractor_kwargs))
 
     def _build_mlp_extractor(self) -> None:
         super()._build_mlp_extractor()
         self.mlp_extractor = PriorPassing(self.mlp_extractor, int(self.action_space.n))
 
-    def _get_action_dist_from_latent(self, latent_pi: Tensor):
-        latent, prior = latent_pi.split([latent_pi.shape[-1] - int(self.action_space.n), int(self.action_space.n)], -1)
-        return self.action_dist.proba_distribution(action_logits=self.action_net(latent) + prior)
+    def _get_action_dist_from_latent(self, latent_pi: Tensor) -> Distribution:
+        own, prior = latent_pi[..., : -self.mlp_extractor.actions], latent_pi[..., -self.mlp_extractor.actions :]
+        return self.action_dist.proba_distribution(action_logits=self.action_net(own) + prior)
 
 
 class GuidedPolicy(GuidedMixin, MultiInputActorCriticPolicy):
@@ -141,7 +155,7 @@ class GuidedVecEnv(VecEnvWrapper):
         observations = self.venv.reset()
         for i in range(self.num_envs):
             self._begin(i)
-        return self._advise(observations, [info["context"] for info in self.venv.reset_infos])
+        return self._advise(observations, [info["context"] for info in self.venv.unwrapped.reset_infos])
 
     def step_wait(self):
         observations, rewards, dones, infos = self.venv.step_wait()
@@ -151,7 +165,7 @@ class GuidedVecEnv(VecEnvWrapper):
             self.ended.append((bool(self.with_prior_E[i]), float(infos[i]["episode"]["r"])))
             self.episode_E[i] += self.num_envs
             self._begin(i)
-        current = [self.venv.reset_infos[i] if dones[i] else infos[i] for i in range(self.num_envs)]
+        current = [self.venv.unwrapped.reset_infos[i] if dones[i] else infos[i] for i in range(self.num_envs)]
         return self._advise(observations, [info["context"] for info in current]), rewards, dones, infos
 
     def take_steps(self, count: int) -> tuple[list[Step], list[tuple[bool, float]]]:

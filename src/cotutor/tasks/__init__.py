@@ -1,5 +1,6 @@
 """Tasks by name: the environments that can speak."""
 
+import inspect
 from typing import Any
 
 from cotutor.errors import UserError
@@ -19,10 +20,9 @@ def make_task(name: str, **options: Any) -> Task:
     Raises:
         UserError: If there is no such task or option.
     """
-    try:
-        return BabyAI(name, **options)
-    except TypeError as error:
-        raise UserError(f"The task {name} has the options positions and focus, not {', '.join(options)}.") from error
+    if unknown := options.keys() - inspect.signature(BabyAI).parameters.keys():
+        raise UserError(f"The task {name} has no option {', '.join(sorted(unknown))}; it has positions and focus.")
+    return BabyAI(name, **options)
 
 
 def task_names() -> tuple[str, ...]:

@@ -48,8 +48,8 @@ VOCABULARY = tuple(
         """
         a after ahead an and at avoid ball behind blocks blue box carry closed door end fetch find forward free from
         front get go goal green grey hallway in is key lava left locked matching mission more must near next none not
-        object of on open opening pick purple put reach red right room rooms sight something square step steps straight the
-        then there to traverse unlock up use wall way yellow you your 1 2 3 4 5 6 7 8 9
+        object of on open opening pick purple put reach red right room rooms sight something square step steps straight
+        the then there to traverse unlock up use wall way yellow you your 1 2 3 4 5 6 7 8 9
         """,
     )
 )
@@ -144,7 +144,10 @@ class BabyAI(Task):
         self.name = name
         self.id = level_id(name)
         env = self.make_env()
-        self.locks, self.hides = _probe(env)
+        try:
+            self.locks, self.hides = _probe(env)
+        except gym.error.DependencyNotInstalled as error:
+            raise UserError(f"The level {name} cannot be made: {error}.") from error
         helpers = ("door", *["key"] * self.locks, *["box"] * self.hides)
         self.style = Style(positions, focus, helpers)
         assert isinstance(env.action_space, gym.spaces.Discrete)
@@ -156,10 +159,7 @@ class BabyAI(Task):
         self.has_expert = self.id.startswith("BabyAI-") and not self.hides
 
     def make_env(self) -> gym.Env[Any, Any]:
-        try:
-            return GuidedEnv(gym.make(self.id, disable_env_checker=True))
-        except gym.error.DependencyNotInstalled as error:
-            raise UserError(f"{self.name} cannot be made: {error}.") from error
+        return GuidedEnv(gym.make(self.id, disable_env_checker=True))
 
     def array_spaces(self) -> dict[str, gym.Space[Any]]:
         # high is not 255, or Stable-Baselines3 would take the grid for a photograph
@@ -237,7 +237,7 @@ def _probe(env: gym.Env[Any, Any]) -> tuple[bool, bool]:
     for seed in range(PROBED_RESETS):
         env.reset(seed=seed)
         for cell in _level(env).grid.grid:
-            locks |= isinstance(cell, Door) and cell.is_locked
+            locks |= isinstance(cell, Door) and bool(cell.is_locked)
             hides |= isinstance(cell, BoxObject) and cell.contains is not None
     return locks, hides
 

@@ -1,4 +1,4 @@
-"""The expert of BabyAI levels: minigrid's bot, which plans afresh from the simulator's state whenever it is asked."""
+"""The expert of BabyAI levels: minigrid's bot, made to start anywhere in an episode."""
 
 import copy
 import io
@@ -25,7 +25,7 @@ DEEPEST_PLAN = 200
 
 Accept = Callable[[Any, Any], bool]
 
-DONE = int(Actions.done)
+TOGGLE, DONE = int(Actions.toggle), int(Actions.done)
 
 
 class Expert(BabyAIBot):
@@ -99,7 +99,8 @@ def remaining(instr: Instr) -> list[ActionInstr]:
 class GuidedEnv(gym.Wrapper[Any, Any, Any, Any]):
     """A level that can be asked for the bot's next action; it also keeps minigrid from printing what it rejects.
 
-    The bot keeps its plan as long as it is followed, and plans afresh after any other action.
+    The bot keeps its plan as long as it is followed. It plans afresh after any other action, and when a door was
+    opened, since what it carries may be in the way of what it then sees.
     """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
@@ -113,7 +114,7 @@ class GuidedEnv(gym.Wrapper[Any, Any, Any, Any]):
             return self.env.reset(seed=seed, options=options)
 
     def step(self, action: Any):
-        if action != self.suggestion:
+        if action != self.suggestion or action == TOGGLE:
             self.bot = None
         self.suggestion = None
         return self.env.step(action)
@@ -147,16 +148,15 @@ def right_actions(level: MiniGridEnv, actions: tuple[int, ...]) -> frozenset[int
 
 def _steps_to_success(level: Level, action: int, limit: int) -> int | None:
     """Returns the steps to success when ``action`` comes first, or None if there is no success within ``limit``."""
-    bot = None
-    try:
-        for length in range(1, limit + 1):
-            _, reward, terminated, _, _ = level.step(action)
-            if terminated:
-                return length if reward > 0 else None
-            bot = bot or Expert(level)
-            action = bot.action()
-    except BOT_ERRORS:
-        return None
+    env = GuidedEnv(level)
+    env.bot_action()
+    for length in range(1, limit + 1):
+        _, reward, terminated, _, _ = env.step(action)
+        if terminated:
+            return length if float(reward) > 0 else None
+        action = env.bot_action()
+        if action == DONE:
+            return None
     return None
 
 

@@ -26,14 +26,14 @@ class Teacher(ABC):
 
     @abstractmethod
     def score(self, questions: Sequence[Question]) -> list[FloatArray]:
-        """Returns one score per option, shape (O,), for every question: log-likelihoods up to a constant, uncalibrated."""
+        """Returns the uncalibrated log-likelihoods (up to a constant) of the options, shape (O,), of each question."""
 
     def score_state(self, env: gym.Env[Any, Any], question: Question) -> FloatArray:
         """Returns the scores, shape (O,), of a privileged teacher for the present state of ``env``."""
         raise NotImplementedError
 
-    def calibrate(self, questions: Sequence[Question]) -> None:
-        """Learns every option's bias from reference contexts, once, before the first lesson. Does nothing by default."""
+    def calibrate(self, questions: Sequence[Question]) -> None:  # noqa: B027
+        """Learns every option's bias from reference contexts, before the first lesson. Does nothing by default."""
 
     def advice(self, questions: Sequence[Question], scores: Sequence[FloatArray]) -> list[FloatArray]:
         """Returns calibrated probabilities, shape (O,), for scores that :meth:`score` gave."""
@@ -44,11 +44,11 @@ class Teacher(ABC):
         raise NotImplementedError
 
     def learn(self, lessons: Sequence[Lesson], steps: int) -> float:
-        """Takes ``steps`` gradient steps on ``lessons``, adds one to ``version`` and returns the mean loss of the last pass."""
+        """Takes ``steps`` gradient steps, adds one to ``version`` and returns the mean loss of the last pass."""
         raise NotImplementedError
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path) -> None:  # noqa: B027
         """Writes weights (safetensors) and calibration (JSON) into ``folder``."""
 
-    def load(self, folder: Path) -> None:
+    def load(self, folder: Path) -> None:  # noqa: B027
         """Reads what :meth:`save` wrote."""

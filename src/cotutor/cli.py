@@ -1,0 +1,193 @@
+"""The command ``cotutor``."""
+
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cotutor.config import TrainConfig, from_yaml
+from cotutor.errors import UserError
+
+console = Console()
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Measure a finished run again on held-out episodes: pair, student alone, teacher alone and bot."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run's folder."""
+    episodes: int = 128
+    """Held-out episodes for each of them."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print JSON instead of a table."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Show one state of a finished run: what the teacher reads, what it says before and after feedback, and the trust."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run's folder."""
+    env_seed: int = 0
+    """Seed of the environment's episode."""
+    step: int = 0
+    """How many steps the student takes before the state is shown."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print JSON instead of text."""
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """List the tasks, or check what one of them makes of its states."""
+
+    check: str | None = None
+    """Name of a task: count its distinct contexts and the best agreement with the bot that they allow."""
+    states: int = 1000
+    """States visited by the check."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print JSON instead of text."""
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Show what is installed, which precision and model the teacher would use, and how fast this machine is."""
+
+
+@dataclass(frozen=True)
+class Train(TrainConfig):
+    """Let a teacher and a student teach each other, and write a run's folder.
+
+    A YAML file of the same fields can be given with --config FILE; flags take precedence over it.
+    """
+
+
+def main() -> None:
+    """Runs the command: exit code 0 on success, 2 on bad input, 1 on a failure, 130 when interrupted."""
+    arguments = sys.argv[1:]
+    try:
+        arguments, defaults = _take_config(arguments)
+        command = _parse(arguments, defaults)
+        COMMANDS[type(command)](command)
+    except UserError as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception:
+        traceback.print_exc()
+        sys.exit(1)
+
+
+def _take_config(arguments: list[str]) -> tuple[list[str], TrainConfig]:
+    """Takes ``--config FILE`` out of the arguments of ``train`` and returns the rest with the file's values."""
+    if not arguments or arguments[0] != "train":
+        return arguments, TrainConfig()
+    for i, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name != "--config":
+            continue
+        if not equals and i + 1 == len(arguments):
+            raise UserError("--config needs the name of a YAML file.")
+        path = Path(value if equals else arguments[i + 1])
+        rest = arguments[:i] + arguments[i + (1 if equals else 2) :]
+        return rest, from_yaml(path)
+    return arguments, TrainConfig()
+
+
+def _parse(arguments: list[str], defaults: TrainConfig) -> "Command":
+    train = Train(**{field.name: getattr(defaults, field.name) for field in fields(TrainConfig)})
+    commands = (
+        Annotated[Train, tyro.conf.subcommand("train", default=train)]
+        | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+        | Annotated[Ask, tyro.conf.subcommand("ask")]
+        | Annotated[Tasks, tyro.conf.subcommand("tasks")]
+        | Annotated[Doctor, tyro.conf.subcommand("doctor")]
+    )
+    return tyro.cli(commands, args=arguments, prog="cotutor", description=__doc__)
+
+
+def _train(command: Train) -> None:
+    from cotutor.report import verdict, write_report  # noqa: PLC0415
+    from cotutor.train import train  # noqa: PLC0415
+
+    config = TrainConfig(**{field.name: getattr(command, field.name) for field in fields(TrainConfig)})
+    folder, summary = train(config, console)
+    report = write_report(folder.path)
+    console.print(escape(verdict(summary)), highlight=False, soft_wrap=True)
+    console.print(f"The report is in {escape(str(report))}", highlight=False, soft_wrap=True)
+
+
+def _evaluate(command: Evaluate) -> None:
+    from cotutor.inspect import evaluate_run  # noqa: PLC0415
+
+    outcomes = evaluate_run(command.run, command.episodes)
+    if command.json:
+        print(json.dumps({name: asdict(outcome) for name, outcome in outcomes.items()}, indent=2))
+        return
+    table = Table("", "success", "greedy", "return", title=f"{command.episodes} held-out episodes")
+    for name, outcome in outcomes.items():
+        table.add_row(
+            name, f"{outcome.success:.1%}", f"{outcome.greedy_success:.1%}", f"{outcome.mean_return:.3f}"
+        )
+    console.print(table)
+
+
+def _ask(command: Ask) -> None:
+    from cotutor.inspect import ask_run  # noqa: PLC0415
+
+    inquiry = ask_run(command.run, command.env_seed, command.step)
+    if command.json:
+        print(json.dumps(asdict(inquiry), indent=2))
+        return
+    console.print(inquiry.picture, markup=False, highlight=False)
+    console.print(inquiry.context, markup=False, highlight=False)
+    table = Table("option", "raw", "calibrated", "revised", "visits", "advantage")
+    for row in inquiry.options:
+        table.add_row(
+            escape(row.phrase),
+            f"{row.raw:.2f}",
+            f"{row.calibrated:.2f}",
+            f"{row.revised:.2f}",
+            f"{row.visits:.1f}",
+            f"{row.advantage:+.2f}",
+        )
+    console.print(table)
+    console.print(f"trust {inquiry.trust:.2f}", highlight=False)
+
+
+def _tasks(command: Tasks) -> None:
+    from cotutor.tasks import make_task, task_names  # noqa: PLC0415
+    from cotutor.tasks.check import check_task  # noqa: PLC0415
+
+    if command.check is None:
+        print(json.dumps(task_names()) if command.json else "\n".join(task_names()))
+        return
+    if command.states < 1:
+        raise UserError(f"--states is {command.states}, but must be at least 1.")
+    check = check_task(make_task(command.check), command.states)
+    if command.json:
+        print(json.dumps(asdict(check), indent=2))
+        return
+    ceiling = "unknown: there is no bot" if check.ceiling is None else f"{check.ceiling:.1%}"
+    print(f"{check.contexts} distinct contexts in {check.states} states ({check.per_thousand:.0f} per 1,000)")
+    print(f"best agreement with the bot that any map from contexts to actions can have: {ceiling}")
+    print("\n".join(f"{count:5d}  {context}" for context, count in check.examples))
+
+
+def _doctor(command: Doctor) -> None:
+    from cotutor.doctor import diagnose, show  # noqa: PLC0415
+
+    show(diagnose(), console)
+
+
+Command = Train | Evaluate | Ask | Tasks | Doctor
+COMMANDS: dict[type, Callable] = {Train: _train, Evaluate: _evaluate, Ask: _ask, Tasks: _tasks, Doctor: _doctor}

@@ -1,0 +1,107 @@
+"""A finished run, looked into: measured again, or asked about one state."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cotutor.dialogue import softmax
+from cotutor.evaluation import (
+    Outcome,
+    evaluate,
+    expert_actor,
+    pair_actor,
+    student_actor,
+    teacher_actor,
+)
+from cotutor.errors import UserError
+from cotutor.runs import folder as runs
+from cotutor.tasks.base import HELD_OUT_SEED, SpokenEnv
+from cotutor.train import Pair, build
+
+
+@dataclass(frozen=True, slots=True)
+class OptionView:
+    """What was said about one option; ``visits`` and ``advantage`` are the student's feedback on it."""
+
+    phrase: str
+    raw: float
+    calibrated: float
+    revised: float
+    visits: float
+    advantage: float
+
+
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """One state of a task as teacher and student see it.
+
+    Attributes:
+        picture: The state drawn in characters, by the simulator; neither of the two sees it.
+        context: What the teacher reads.
+        options: What it says.
+        trust: Trust in that.
+    """
+
+    picture: str
+    context: str
+    options: list[OptionView]
+    trust: float
+
+
+def load(path: Path) -> tuple[Pair, str]:
+    """Builds the pair of a finished run with what it has learnt, and returns it with the student's kind."""
+    folder, config = runs.open_run(path)
+    pair = build(config)
+    runs.load_student(folder, pair.model.policy)
+    if pair.adviser is not None:
+        pair.adviser.teacher.load(folder.teacher)
+        runs.load_dialogue(folder, pair.adviser)
+    return pair, config.student
+
+
+def evaluate_run(path: Path, episodes: int) -> dict[str, Outcome]:
+    """Measures pair, student alone, teacher alone and bot on the same held-out episodes, those of them that there are."""
+    if episodes < 1:
+        raise UserError(f"--episodes is {episodes}, but must be at least 1.")
+    pair, student = load(path)
+    task, policy = pair.task, pair.model.policy
+    actors = {"student": student_actor(policy)}
+    if pair.adviser is not None:
+        actors = {"pair": pair_actor(policy, pair.adviser), **actors, "teacher": teacher_actor(task, pair.adviser.teacher)}
+    if task.has_expert:
+        actors["bot"] = expert_actor(task)
+    return {name: evaluate(task, student, actor, episodes) for name, actor in actors.items()}
+
+
+def ask_run(path: Path, env_seed: int, step: int) -> Inquiry:
+    """Lets the student act for ``step`` steps of a held-out episode, then asks the teacher about the state.
+
+    Raises:
+        UserError: The run has no teacher that reads contexts, or the episode ends before that step.
+    """
+    pair, student = load(path)
+    adviser = pair.adviser
+    if adviser is None or adviser.teacher.privileged:
+        raise UserError(f"The run {path} has no teacher that reads contexts: there is nobody to ask.")
+    env, act = SpokenEnv(pair.task, student), pair_actor(pair.model.policy, adviser)
+    draw = np.random.default_rng(env_seed)
+    observation, info = env.reset(seed=HELD_OUT_SEED + env_seed)
+    for taken in range(step):
+        observations = {name: value[None] for name, value in observation.items()}
+        probabilities_A = act(observations, [info["context"]], [env])[0]
+        action = int(draw.choice(len(probabilities_A), p=probabilities_A / probabilities_A.sum()))
+        observation, _, terminated, truncated, info = env.step(action)
+        if terminated or truncated:
+            raise UserError(f"The episode ended after {taken + 1} steps: choose a smaller --step.")
+    context = info["context"]
+    question = pair.task.question(context)
+    if context not in adviser.answers:
+        adviser.ask([context])
+    answer, feedback = adviser.answers[context], adviser.memory.feedback(question)
+    columns = (softmax(answer.scores_O), answer.own_O, adviser.revised(context), feedback.visits_O, feedback.advantage_O)
+    options = [
+        OptionView(option.phrase, *(float(column[o]) for column in columns))
+        for o, option in enumerate(question.options)
+    ]
+    return Inquiry(str(env.unwrapped), context, options, adviser.trust.of(context))
