@@ -88,7 +88,7 @@ class DialogueConfig:
 class TrustConfig:
     """What the advice is worth, and the controlled trial beside it."""
 
-    margin: float = 0.02
+    margin: float = 0.01
     """δ: the gain per step, in standard deviations of the advantage, that advice must exceed."""
     shrinkage: float = 32.0
     """Steps in one context that count as much as the gain over all contexts."""
@@ -104,7 +104,7 @@ class TrustConfig:
 class AskingConfig:
     """What may be asked of the teacher: asking is the cost."""
 
-    per_round: int = 96
+    per_round: int = 64
     """Contexts asked per round at most, spent where visits x uncertainty is largest."""
     share: float = 0.0
     """If positive: share of the wall-clock for the teacher instead of a number of contexts (not repeatable)."""
@@ -114,11 +114,11 @@ class AskingConfig:
 class LessonConfig:
     """Fine-tuning of the teacher on what the student found out."""
 
-    every: int = 4
+    every: int = 6
     """Rounds between teacher updates."""
-    most: int = 128
+    most: int = 96
     """Lessons in an update at most: the contexts with most visits."""
-    steps: int = 16
+    steps: int = 12
     """Gradient steps in an update."""
     anchor: float = 0.0
     """η: share of the untaught reference model in a lesson's target."""

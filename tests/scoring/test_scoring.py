@@ -64,7 +64,7 @@ def reference(model: PreTrainedModel, context: tuple[int, ...], option: tuple[in
 
 
 def random_prompts() -> list[Prompt]:
-    """Shared and foreign prefixes, one context that begins another, prefix options, one-token options, a long context."""
+    """Shared and foreign prefixes, a context and options that begin others, one-token options, a long context."""
     generator = torch.Generator().manual_seed(0)
 
     def draw(length: int) -> tuple[int, ...]:
@@ -76,7 +76,7 @@ def random_prompts() -> list[Prompt]:
     return [
         *(Prompt(head + draw(n), options) for n in (1, 3, 3, 7)),
         Prompt(head, prefixes),
-        Prompt(head + (5,), prefixes),
+        Prompt((*head, 5), prefixes),
         Prompt(draw(120), options),
         Prompt(draw(1), (draw(1), draw(1))),
         Prompt(head, prefixes),
@@ -121,7 +121,7 @@ def test_rows_equal_separate_forward_passes(make):
 
 @pytest.mark.parametrize("make, packs", [(llama, True), (qwen2, True), (gpt2, True), (mamba, False)])
 def test_probe_finds_out_whether_a_model_can_be_packed(make, packs):
-    model, prompter = seeded(make), Prompter(CharacterTokenizer(), "{context}")  # pyright: ignore[reportArgumentType]
+    model, prompter = seeded(make), Prompter(CharacterTokenizer(), "{context}")
     assert honours_tree_mask(model, prompter) is packs
     assert isinstance(make_scorer(model, prompter, 100), TrieScorer if packs else RowScorer)
 
@@ -129,8 +129,8 @@ def test_probe_finds_out_whether_a_model_can_be_packed(make, packs):
 def test_a_model_that_ignores_the_mask_is_not_packed():
     model = seeded(llama)
     forward = model.forward
-    model.forward = lambda *args, attention_mask=None, **kwargs: forward(*args, **kwargs)
-    prompter = Prompter(CharacterTokenizer(), "{context}")  # pyright: ignore[reportArgumentType]
+    model.forward = lambda attention_mask=None, **kwargs: forward(**kwargs)
+    prompter = Prompter(CharacterTokenizer(), "{context}")
     assert not honours_tree_mask(model, prompter)
 
 
@@ -180,7 +180,7 @@ def test_asking_the_same_twice_costs_nothing():
 
 
 def test_an_option_has_the_same_tokens_in_every_context():
-    prompter = Prompter(CharacterTokenizer(), "<{context}>")  # pyright: ignore[reportArgumentType]
+    prompter = Prompter(CharacterTokenizer(), "<{context}>")
     prompt = prompter(Question("a{b}", (Option("go", 0), Option("g", 1))))
     assert prompt.context_T == (1, *(ord(c) for c in "<a{b}>"))
     assert prompt.options == (tuple(ord(c) for c in " go"), tuple(ord(c) for c in " g"))

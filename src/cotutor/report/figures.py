@@ -44,7 +44,7 @@ def learning_figure(ledger: Path, taught: bool, ceiling: float | None) -> Figure
     trials = [row for row in episodes if row["trial"]]
     traces = [_line("pair" if taught else "student", training, "--pair", hover="%{y:.0%}")]
     caption = f"Success over the last {WINDOW} training episodes (the first points: at least {FIRST_POINT})."
-    if len(trials) >= 2 * TRIAL_WINDOW:
+    if taught and len(trials) >= 2 * TRIAL_WINDOW:
         curve = success_curve(trials, TRIAL_WINDOW)
         traces.append(_line("trial episodes", curve, "--trial", width=1.5, dash="dot", hover="%{y:.0%}"))
         caption += f" Trial episodes, over the last {TRIAL_WINDOW}, act without the advice (on probation: with it)."

@@ -4,19 +4,24 @@ import base64
 import hashlib
 import json
 import unicodedata
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from cotutor.config import from_yaml, to_yaml
+from cotutor.config import TrainConfig, from_yaml, to_yaml
 from cotutor.errors import UserError
 from cotutor.report.changes import largest_changes
 from cotutor.report.figures import cost_figures, learning_figure, trust_figures
 from cotutor.report.verdict import percent, verdict
 from cotutor.runs.summary import Summary
+
+TEACHER_SETTINGS = (
+    "teacher", "teacher_eval_episodes", "agreement_states", "dtype", "dialogue", "trust", "asking", "lessons", "guidance",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ def write_report(run: Path) -> Path:
         cost=cost,
         figures=[asdict(figure) for figure in (learning, *trust, *cost)],
         changes=largest_changes(ledger) if taught else [],
-        config=to_yaml(replace(config, run_dir=None)),
+        config=settings(config, taught),
         scripts=[Markup(script) for script in scripts],
         hashes=[_hash(script) for script in scripts],
     )
@@ -117,6 +122,13 @@ def key_figures(summary: Summary) -> list[Tile]:
         met = "" if summary.distinct_contexts is None else f"{summary.distinct_contexts:,} distinct met · "
         tiles.append(Tile("Contexts asked", f"{summary.contexts_asked:,}", f"{met}{summary.teacher_updates or 0} updates"))
     return tiles
+
+
+def settings(config: TrainConfig, taught: bool) -> str:
+    """Returns the configuration as YAML, without this machine's folder and what had no effect without a teacher."""
+    values = yaml.safe_load(to_yaml(config))
+    without = ("run_dir",) if taught else ("run_dir", *TEACHER_SETTINGS)
+    return yaml.safe_dump({name: value for name, value in values.items() if name not in without}, sort_keys=False)
 
 
 def duration(seconds: float) -> str:

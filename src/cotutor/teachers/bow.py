@@ -37,7 +37,7 @@ class BagOfWords(Teacher):
 
     can_learn = True
 
-    def __init__(self, seed: int = 0, learning_rate: float = 0.03, batch_size: int = 16) -> None:
+    def __init__(self, seed: int = 0, learning_rate: float = 0.01, batch_size: int = 16) -> None:
         self.seed = seed
         self.batch_size = batch_size
         self.weights = torch.zeros(PLACES, requires_grad=True)

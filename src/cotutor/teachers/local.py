@@ -1,6 +1,7 @@
 """A causal language model on this machine as teacher, fine-tuned with LoRA."""
 
 import json
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -164,7 +165,9 @@ class LocalTeacher(Teacher):
         """Adds LoRA matrices, which change nothing yet, and their optimiser."""
         rank = self.config.rank
         lora = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
-        with _seeded(self.seed):
+        with _seeded(self.seed), warnings.catch_warnings():
+            # peft still asks transformers by a name that is going out of use
+            warnings.simplefilter("ignore", FutureWarning)
             self.model = cast(PeftModel, get_peft_model(cast(PreTrainedModel, self.model), lora)).eval()
         trainable = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.Adam(trainable, lr=self.config.learning_rate)

@@ -22,6 +22,9 @@ class _Scripted(Teacher):
         weights = [np.exp(scores_O - scores_O.max()) for scores_O in scores]
         return [weights_O / weights_O.sum() for weights_O in weights]
 
+    def reference(self, questions: Sequence[Question]) -> list[FloatArray]:
+        return self.advice(questions, self.score(questions))
+
 
 class Uniform(_Scripted):
     """Finds all options equally good."""

@@ -1,0 +1,184 @@
+"""The local teacher: calibration by hand, learning, and what is saved."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from cotutor.errors import UserError
+from cotutor.teachers.local import LocalConfig, LocalTeacher
+from cotutor.types import Lesson, Option, Question
+
+OPTIONS = (Option("turn left", 0), Option("turn right", 1), Option("go forward", 2))
+COLOURS = ("red", "green", "blue", "grey")
+SIDES = {"left": 0, "right": 1, "ahead": 2}
+FLOAT32 = LocalConfig(dtype="float32", learning_rate=1e-2)
+
+
+def question(colour: str, side: str) -> Question:
+    return Question(f"the {colour} ball is {side}", OPTIONS)
+
+
+def lesson(colour: str, side: str) -> Lesson:
+    return Lesson(question(colour, side), np.eye(3)[SIDES[side]], 1.0)
+
+
+LESSONS = [lesson(colour, side) for colour in COLOURS[:3] for side in SIDES]
+HELD_OUT = [question(COLOURS[3], side) for side in SIDES]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A tiny model with random weights whose tokens are words."""
+    path = tmp_path_factory.mktemp("tiny")
+    words = ["?", "the", "ball", "is", "turn", "go", "forward", "Next", "action", "Action", ":", "Ċ", *COLOURS, *SIDES]
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="?"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="?").save_pretrained(path)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(words), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+        initializer_range=0.2,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(path)
+    return path
+
+
+@pytest.fixture
+def teacher(folder) -> LocalTeacher:
+    return LocalTeacher(folder, config=FLOAT32)
+
+
+def certainty(teacher: LocalTeacher, questions: list[Question]) -> float:
+    """Mean probability of the right option."""
+    advice = teacher.advice(questions, teacher.score(questions))
+    return float(np.mean([p_O[SIDES[q.context.split()[-1]]] for q, p_O in zip(questions, advice, strict=True)]))
+
+
+def same(a: list[np.ndarray], b: list[np.ndarray]) -> bool:
+    return all(np.allclose(x, y, atol=1e-6) for x, y in zip(a, b, strict=True))
+
+
+def test_calibration_subtracts_mean_reference_scores(teacher):
+    reference = [question("red", "left"), question("blue", "ahead")]
+    teacher.calibrate(reference)
+    bias_O = np.mean(teacher.score(reference), axis=0)
+    [scores_O] = teacher.score([question("green", "right")])
+    weights_O = np.exp(scores_O - bias_O)
+    [advice_O] = teacher.advice([question("green", "right")], [scores_O])
+    np.testing.assert_allclose(advice_O, weights_O / weights_O.sum(), rtol=1e-6)
+
+
+def test_temperature_softens_advice(folder):
+    [advice_O] = LocalTeacher(folder, config=LocalConfig(temperature=2.0)).advice(
+        HELD_OUT[:1], [np.array([0.0, 2.0, 4.0])]
+    )
+    np.testing.assert_allclose(advice_O, np.exp([0, 1, 2]) / np.exp([0, 1, 2]).sum())
+
+
+def test_an_unknown_phrase_gets_the_mean_bias(teacher):
+    teacher.bias = {"turn left": -2.0, "turn right": -4.0}
+    [advice_O] = teacher.advice(HELD_OUT[:1], [np.array([-2.0, -4.0, -3.0])])
+    np.testing.assert_allclose(advice_O, 1 / 3)
+
+
+def test_calibration_is_frozen_and_comes_from_the_reference(teacher):
+    teacher.calibrate(HELD_OUT)
+    before = dict(teacher.bias)
+    teacher.learn(LESSONS, 10)
+    teacher.calibrate([Question(q.context, (*OPTIONS, Option("go left", 0))) for q in HELD_OUT])
+    assert before.items() <= teacher.bias.items()
+    asked = Question(HELD_OUT[0].context, (*OPTIONS, Option("go left", 0)))
+    expected = np.mean([teacher.reference_scores([Question(q.context, asked.options)])[0][3] for q in HELD_OUT])
+    assert teacher.bias["go left"] == pytest.approx(expected)
+
+
+def test_lessons_carry_over_to_a_name_that_was_never_taught(teacher):
+    teacher.calibrate(HELD_OUT)
+    before = certainty(teacher, HELD_OUT)
+    first, last = teacher.learn(LESSONS, 2), teacher.learn(LESSONS, 40)
+    assert last < 0.5 * first
+    assert certainty(teacher, HELD_OUT) > before + 0.3
+    assert teacher.version == 2
+
+
+def test_the_base_model_stays_as_it_was(teacher):
+    teacher.calibrate(HELD_OUT)
+    scores, advice = teacher.score(HELD_OUT), teacher.advice(HELD_OUT, teacher.score(HELD_OUT))
+    teacher.learn(LESSONS, 5)
+    assert not same(teacher.score(HELD_OUT), scores)
+    assert same(teacher.reference_scores(HELD_OUT), scores)
+    assert same(teacher.reference(HELD_OUT), advice)
+
+
+def test_weight_decides_between_contradicting_lessons(teacher):
+    asked = question("red", "left")
+    lessons = [Lesson(asked, np.eye(3)[0], 9.0), Lesson(asked, np.eye(3)[1], 1.0)]
+    teacher.learn(lessons, 60)
+    [advice_O] = teacher.advice([asked], teacher.score([asked]))
+    np.testing.assert_allclose(advice_O, [0.9, 0.1, 0.0], atol=0.1)
+
+
+def test_a_gradient_that_is_not_finite_is_left_out(teacher):
+    before = teacher.score(HELD_OUT)
+    teacher.learn([Lesson(HELD_OUT[0], np.full(3, np.nan), 1.0)], 2)
+    assert same(teacher.score(HELD_OUT), before)
+
+
+def test_same_seed_same_teacher(folder):
+    taught = []
+    for seed in (3, 3, 4):
+        teacher = LocalTeacher(folder, seed, FLOAT32)
+        teacher.learn(LESSONS, 3)
+        taught.append(teacher.score(HELD_OUT))
+    assert all(np.array_equal(a, b) for a, b in zip(taught[0], taught[1], strict=True))
+    assert not same(taught[0], taught[2])
+
+
+def test_loading_continues_where_saving_stopped(teacher, folder, tmp_path):
+    teacher.calibrate(HELD_OUT)
+    teacher.learn(LESSONS, 5)
+    teacher.save(tmp_path)
+    loaded = LocalTeacher(folder, seed=9, config=FLOAT32)
+    loaded.seed = teacher.seed
+    loaded.load(tmp_path)
+    assert (loaded.version, loaded.bias) == (teacher.version, teacher.bias)
+    assert same(loaded.score(HELD_OUT), teacher.score(HELD_OUT))
+    assert loaded.learn(LESSONS, 5) == pytest.approx(teacher.learn(LESSONS, 5), abs=1e-6)
+    assert same(loaded.score(HELD_OUT), teacher.score(HELD_OUT))
+    assert (tmp_path / "adapter_model.safetensors").exists()
+    assert json.loads((tmp_path / "calibration.json").read_text())["version"] == 1
+
+
+def test_loading_an_untaught_teacher_forgets_lessons(teacher, folder, tmp_path):
+    LocalTeacher(folder, config=FLOAT32).save(tmp_path)
+    before = teacher.score(HELD_OUT)
+    teacher.learn(LESSONS, 3)
+    teacher.load(tmp_path)
+    assert same(teacher.score(HELD_OUT), before)
+    assert teacher.version == 0
+
+
+def test_untrained_is_the_same_architecture_with_seeded_random_weights(folder, teacher):
+    def untrained(seed: int) -> LocalTeacher:
+        return LocalTeacher(folder, seed, LocalConfig(dtype="float32", untrained=True))
+
+    assert same(untrained(1).score(HELD_OUT), untrained(1).score(HELD_OUT))
+    assert not same(untrained(1).score(HELD_OUT), untrained(2).score(HELD_OUT))
+    assert untrained(1).model.config.hidden_size == teacher.model.config.hidden_size
+
+
+def test_tokens_are_counted(teacher):
+    before = teacher.tokens
+    teacher.score(HELD_OUT[:1])
+    cost = teacher.tokens - before
+    teacher.score(HELD_OUT[:1] * 5)
+    assert teacher.tokens == before + 2 * cost
+
+
+def test_a_folder_without_a_model_is_a_mistake_of_the_users(tmp_path):
+    with pytest.raises(UserError, match="No causal language model"):
+        LocalTeacher(tmp_path)

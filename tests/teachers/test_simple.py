@@ -1,0 +1,130 @@
+"""Teachers without a language model, and making teachers by name."""
+
+import subprocess
+import sys
+from itertools import chain
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from cotutor.errors import UserError
+from cotutor.tasks import make_task
+from cotutor.teachers import Adversarial, BagOfWords, Oracle, Random, Uniform, make_teacher
+from cotutor.teachers.learning import minibatches
+from cotutor.types import Lesson, Option, Question
+
+OPTIONS = (Option("turn left", 0), Option("turn right", 1), Option("go forward", 2), Option("walk on", 2))
+LEFT, RIGHT = Question("the ball is on your left", OPTIONS), Question("the ball is on your right", OPTIONS)
+LESSONS = [Lesson(LEFT, np.eye(4)[0], 1.0), Lesson(RIGHT, np.eye(4)[1], 1.0)]
+
+
+class Task:
+    """Stands in for a task: all that these teachers ask of it."""
+
+    name = "stand-in"
+
+    def __init__(self, has_expert: bool, action: int = 2) -> None:
+        self.has_expert = has_expert
+        self.action = action
+
+    def expert_action(self, env: Any) -> int:
+        return self.action
+
+
+def task(has_expert: bool = True, action: int = 2) -> Any:
+    return Task(has_expert, action)
+
+
+def advice(teacher, question: Question = LEFT) -> np.ndarray:
+    return teacher.advice([question], teacher.score([question]))[0]
+
+
+def test_untaught_bag_of_words_is_uniform():
+    np.testing.assert_allclose(advice(BagOfWords()), 0.25)
+    np.testing.assert_allclose(BagOfWords().reference([LEFT])[0], 0.25)
+
+
+def test_bag_of_words_learns_and_generalises_over_words_it_shares():
+    teacher = BagOfWords()
+    first, last = teacher.learn(LESSONS, 1), teacher.learn(LESSONS, 100)
+    assert last < 0.2 * first
+    assert advice(teacher, Question("the box is on your right", OPTIONS)).argmax() == 1
+    assert teacher.version == 2
+
+
+def test_bag_of_words_is_saved_with_its_optimiser(tmp_path):
+    teacher, loaded = BagOfWords(), BagOfWords()
+    teacher.learn(LESSONS, 4)
+    teacher.save(tmp_path)
+    loaded.load(tmp_path)
+    assert loaded.learn(LESSONS, 4) == teacher.learn(LESSONS, 4)
+    np.testing.assert_array_equal(advice(loaded), advice(teacher))
+
+
+def test_every_pass_holds_every_lesson_once():
+    numbers = cast(list[Lesson], list(range(10)))
+    batches = list(minibatches(numbers, 4, 6, seed=(0, 0)))
+    assert [len(batch) for batch in batches] == [4, 4, 2, 4, 4, 2]
+    assert sorted(chain(*batches[:3])) == sorted(chain(*batches[3:])) == numbers
+    assert batches != list(minibatches(numbers, 4, 6, seed=(0, 1)))
+
+
+def test_random_ranking_is_fixed_for_a_context_and_differs_between_seeds_and_contexts():
+    questions = [Question(f"context {i}", OPTIONS) for i in range(20)]
+    first, again, other = (np.stack(Random(seed).score(questions)) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any(axis=1).sum() > 10
+    assert len(np.unique(first, axis=0)) > 5
+    assert np.sort(first, axis=1).tolist() == [[-6, -4, -2, 0]] * 20
+
+
+def test_uniform_is_uniform():
+    np.testing.assert_allclose(advice(Uniform()), 0.25)
+
+
+def test_oracle_favours_and_adversary_avoids_all_phrases_of_the_experts_action():
+    env = cast(Any, None)
+    np.testing.assert_array_equal(Oracle(task()).score_state(env, LEFT), [0, 0, 10, 10])
+    np.testing.assert_array_equal(Adversarial(task()).score_state(env, LEFT), [0, 0, -10, -10])
+    np.testing.assert_array_equal(Oracle(task(action=5)).score_state(env, LEFT), [0, 0, 0, 0])
+
+
+def test_following_the_oracle_solves_the_papers_task_and_the_adversary_does_not():
+    paper = make_task("babyai:GoToRedBallNoDists")
+
+    def solves(name: str) -> bool:
+        teacher, env = make_teacher(name, paper), paper.make_env()
+        observation, _ = env.reset(seed=1)
+        for _ in range(20):
+            question = paper.question(paper.describe(observation))
+            best = question.options[int(teacher.score_state(env, question).argmax())]
+            observation, reward, terminated, _, _ = env.step(best.action)
+            if terminated:
+                return float(reward) > 0
+        return False
+
+    assert solves("oracle")
+    assert not solves("adversarial")
+
+
+@pytest.mark.parametrize(
+    "name, kind", [("bow", BagOfWords), ("random", Random), ("uniform", Uniform), ("oracle", Oracle)]
+)
+def test_teachers_by_name(name, kind):
+    assert type(make_teacher(name, task())) is kind
+
+
+def test_an_unknown_name_is_answered_with_the_names():
+    with pytest.raises(UserError, match=r"smollm2.*oracle.*hf:ORG/MODEL"):
+        make_teacher("socrates", task())
+
+
+def test_an_oracle_needs_an_expert():
+    with pytest.raises(UserError, match="expert"):
+        make_teacher("oracle", task(has_expert=False))
+
+
+def test_teachers_without_a_language_model_import_none():
+    code = "import sys, cotutor.teachers; sys.exit(bool({'transformers', 'peft'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
