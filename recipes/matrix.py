@@ -12,9 +12,11 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.stats import bootstrap
@@ -28,6 +30,10 @@ class Arm:
     method: str
     teacher: str = "smollm2"
     student: str | None = None
+
+    @property
+    def file_name(self) -> str:
+        return self.label.replace(", ", "-").replace(" ", "-")
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ def command(experiment: Experiment, arm: Arm, seed: int, folder: Path) -> list[s
 
 def run(experiment: Experiment, arm: Arm, seed: int, out: Path, work: Path) -> None:
     """Does one run unless it is done already."""
-    name = f"{experiment.name}--{arm.label.replace(', ', '-').replace(' ', '-')}--{seed}"
+    name = f"{experiment.name}--{arm.file_name}--{seed}"
     kept, folder = out / "runs" / f"{name}.json", work / name
     if kept.exists():
         return
@@ -87,7 +93,6 @@ def run(experiment: Experiment, arm: Arm, seed: int, out: Path, work: Path) -> N
     if done.returncode == 0:
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(folder / "summary.json", kept)
-        shutil.copy(folder / "ledger.sqlite", work / f"{name}.sqlite")
     print(f"{name}: exit {done.returncode}, {time.monotonic() - began:.0f} s", flush=True)
 
 
@@ -99,44 +104,47 @@ def interval(values: list[float]) -> str:
     return f"{np.mean(values):.2f} [{ends.low:.2f}, {ends.high:.2f}]"
 
 
-def median_frames(runs: list[dict], threshold: str) -> str:
+def median_frames(runs: list[dict[str, Any]], threshold: str) -> str:
     """Returns the median of frames to a threshold; a run that never got there counts as later than all that did."""
-    frames = sorted(float("inf") if r["frames_to_success"][threshold] is None else r["frames_to_success"][threshold] for r in runs)
-    middle = frames[len(frames) // 2] if len(frames) % 2 else (frames[len(frames) // 2 - 1] + frames[len(frames) // 2]) / 2
-    reached = sum(value < float("inf") for value in frames)
-    shown = "never" if middle == float("inf") else f"{middle:,.0f}"
-    return f"{shown} ({reached}/{len(frames)})"
+    reached = [run["frames_to_success"][threshold] for run in runs]
+    middle = float(np.median([float("inf") if frames is None else frames for frames in reached]))
+    shown = "never" if np.isinf(middle) else f"{middle:,.0f}"
+    return f"{shown} ({sum(frames is not None for frames in reached)}/{len(runs)})"
+
+
+def mean(runs: list[dict[str, Any]], field: str, digits: int) -> str:
+    """Returns the mean of a field as text, a dash where no run has it."""
+    values = [run[field] for run in runs if run[field] is not None]
+    return f"{np.mean(values):.{digits}f}" if values else "–"
+
+
+COLUMNS: dict[str, Callable[[list[dict[str, Any]]], str]] = {
+    "n": lambda runs: str(len(runs)),
+    "frames to 50%": lambda runs: median_frames(runs, "0.5"),
+    "frames to 90%": lambda runs: median_frames(runs, "0.9"),
+    "frames to 95%": lambda runs: median_frames(runs, "0.95"),
+    "pair": lambda runs: interval([run["pair_success"] for run in runs]),
+    "student alone": lambda runs: interval([run["student_success"] for run in runs]),
+    "teacher before": lambda runs: mean(runs, "teacher_success_before", 2),
+    "teacher after": lambda runs: mean(runs, "teacher_success_after", 2),
+    "agreement before": lambda runs: mean(runs, "bot_agreement_before", 2),
+    "agreement after": lambda runs: mean(runs, "bot_agreement_after", 2),
+    "its ceiling": lambda runs: mean(runs, "agreement_ceiling", 2),
+    "trust": lambda runs: mean(runs, "trust", 2),
+    "asked": lambda runs: mean(runs, "contexts_asked", 0),
+    "seconds": lambda runs: mean(runs, "wall_seconds", 0),
+    "teacher's": lambda runs: mean(runs, "teacher_seconds", 0),
+}
 
 
 def table(experiment: Experiment, out: Path) -> str:
     """Returns the table of an experiment in Markdown, from the summaries that are there."""
-    head = (
-        "| arm | n | frames to 50% | frames to 90% | frames to 95% | pair | student alone | teacher before → after | "
-        "agreement before → after (of ceiling) | trust | contexts asked | seconds (teacher's) |"
-    )
-    lines = [head, "|" + " --- |" * head.count(" | ") + " --- |"]
+    lines = [f"| arm | {' | '.join(COLUMNS)} |", "| --- " * (len(COLUMNS) + 1) + "|"]
     for arm in experiment.arms:
-        stem = f"{experiment.name}--{arm.label.replace(', ', '-').replace(' ', '-')}--"
-        runs = [json.loads(path.read_text()) for path in sorted((out / "runs").glob(f"{stem}*.json"))]
-        if not runs:
-            continue
-
-        def mean(field: str, runs: list[dict] = runs) -> float | None:
-            values = [run[field] for run in runs if run[field] is not None]
-            return float(np.mean(values)) if values else None
-
-        def change(name: str, mean=mean) -> str:
-            before, after = mean(f"{name}_before"), mean(f"{name}_after")
-            return "–" if before is None or after is None else f"{before:.2f} → {after:.2f}"
-
-        ceiling, trust, asked = mean("agreement_ceiling"), mean("trust"), mean("contexts_asked")
-        lines.append(
-            f"| {arm.label} | {len(runs)} | {median_frames(runs, '0.5')} | {median_frames(runs, '0.9')} | "
-            f"{median_frames(runs, '0.95')} | {interval([r['pair_success'] for r in runs])} | "
-            f"{interval([r['student_success'] for r in runs])} | {change('teacher_success')} | {change('bot_agreement')}"
-            f"{'' if ceiling is None else f' ({ceiling:.2f})'} | {'–' if trust is None else f'{trust:.2f}'} | "
-            f"{'–' if asked is None else f'{asked:.0f}'} | {mean('wall_seconds') or 0:.0f} ({mean('teacher_seconds') or 0:.0f}) |"
-        )
+        paths = sorted((out / "runs").glob(f"{experiment.name}--{arm.file_name}--*.json"))
+        runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+        if runs:
+            lines.append(f"| {arm.label} | {' | '.join(column(runs) for column in COLUMNS.values())} |")
     return "\n".join(lines)
 
 
@@ -144,13 +152,15 @@ def write_tables(out: Path) -> None:
     """Writes OUT/README.md from the summaries that are there."""
     parts = [
         "# Results of the loop",
-        "Made by `python recipes/matrix.py` from the summaries in `runs/`. Frames: median over runs (a run that never got "
-        "there counts as later than all that did; in brackets how many did), over the last 100 training episodes. "
+        "Made by `python recipes/matrix.py` from the summaries in `runs/`. Frames: median over runs (a run that never "
+        "got there counts as later than all that did; in brackets how many did), over the last 100 training episodes. "
         "Success: mean over runs and 95% bootstrap interval, 128 held-out episodes a run, actions drawn. "
         "Seconds were measured with two runs side by side on two cores and say little.",
     ]
     for experiment in EXPERIMENTS:
-        title = f"## {experiment.name}: {experiment.task}, `--student {experiment.student}`, {experiment.frames:,} frames"
+        title = (
+            f"## {experiment.name}: {experiment.task}, `--student {experiment.student}`, {experiment.frames:,} frames"
+        )
         parts += [title, table(experiment, out)]
     (out / "README.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 

@@ -1,1 +1,24 @@
 """A language model and a reinforcement learner teach each other."""
+
+from cotutor.attach import attach
+from cotutor.config import TrainConfig
+from cotutor.errors import UserError
+from cotutor.students.encoder import Encoder
+from cotutor.students.guidance import GuidedMixin, GuidedPolicy
+from cotutor.students.ppo import make_envs
+from cotutor.tasks import Task, make_task
+from cotutor.teachers import Teacher, make_teacher
+
+__all__ = [
+    "Encoder",
+    "GuidedMixin",
+    "GuidedPolicy",
+    "Task",
+    "Teacher",
+    "TrainConfig",
+    "UserError",
+    "attach",
+    "make_envs",
+    "make_task",
+    "make_teacher",
+]

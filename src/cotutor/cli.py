@@ -33,7 +33,7 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Ask:
-    """Show one state of a finished run: what the teacher reads, what it says before and after feedback, and the trust."""
+    """Show one state of a finished run: what the teacher reads and says, before and after feedback, and the trust."""
 
     run: Annotated[Path, tyro.conf.Positional]
     """The run's folder."""
@@ -135,9 +135,7 @@ def _evaluate(command: Evaluate) -> None:
         return
     table = Table("", "success", "greedy", "return", title=f"{command.episodes} held-out episodes")
     for name, outcome in outcomes.items():
-        table.add_row(
-            name, f"{outcome.success:.1%}", f"{outcome.greedy_success:.1%}", f"{outcome.mean_return:.3f}"
-        )
+        table.add_row(name, f"{outcome.success:.1%}", f"{outcome.greedy_success:.1%}", f"{outcome.mean_return:.3f}")
     console.print(table)
 
 

@@ -256,9 +256,9 @@ def _build(default: Any, values: Any, where: str) -> Any:
         if name not in known:
             raise UserError(f"The configuration has an unknown key {where}{name!s}; known are {', '.join(known)}.")
     built = {
-        name: _build(known[name], value, f"{where}{name}.") if is_dataclass(known[name]) else _typed(
-            known[name], value, f"{where}{name}"
-        )
+        name: _build(known[name], value, f"{where}{name}.")
+        if is_dataclass(known[name])
+        else _typed(known[name], value, f"{where}{name}")
         for name, value in values.items()
     }
     return type(default)(**{**known, **built})

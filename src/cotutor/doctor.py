@@ -46,9 +46,13 @@ class Finding:
 
 
 def diagnose() -> list[Finding]:
-    """Looks at everything, in less than 20 seconds; nothing is downloaded or changed."""
+    """Looks at everything, in less than 20 seconds on an idle machine; nothing is downloaded or changed."""
     packages = _packages()
-    found = [_python(), Finding("platform", platform.platform()), packages]
+    found = [
+        Finding("python", f"{platform.python_version()} in {sys.prefix}"),
+        Finding("platform", platform.platform()),
+        packages,
+    ]
     if packages.ok:
         found += [*_hardware(), *_speed()]
     return found
@@ -61,13 +65,6 @@ def show(findings: list[Finding], console: Console) -> None:
         mark = "[green]✓[/]" if finding.ok else "[bold red]✗[/]"
         table.add_row(mark, escape(finding.name), escape(finding.value))
     console.print(table, highlight=False)
-
-
-def _python() -> Finding:
-    version = platform.python_version()
-    if sys.version_info < (3, 11):
-        return Finding("python", f"{version}: install Python 3.11 or newer.", ok=False)
-    return Finding("python", version)
 
 
 def _packages() -> Finding:
@@ -96,7 +93,11 @@ def _hardware() -> Iterator[Finding]:
 
     from cotutor.teachers.local import _dtype  # noqa: PLC0415
 
-    yield Finding("cores", f"{torch.get_num_threads()} threads on {_cores()} cores")
+    cores, load = _cores(), os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    yield Finding("cores", f"{torch.get_num_threads()} threads on {cores} cores")
+    if load > cores:
+        busy = f"{load:.1f} programs want these cores: the speeds below are too low, look again when it is quiet."
+        yield Finding("load", busy, ok=False)
     device = _device()
     if device.type == "cuda":
         yield Finding("device", f"CUDA: {torch.cuda.get_device_name(device)}")

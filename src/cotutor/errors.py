@@ -4,5 +4,5 @@
 class UserError(Exception):
     """What the user asked for cannot be done; the message is one sentence that says why and what to do instead.
 
-    The command prints the message and exits with code 2. Anything else that is raised is a failure of ours, exit code 1.
+    The command prints the message and exits with code 2. Anything else is a failure of ours, exit code 1.
     """

@@ -12,6 +12,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from cotutor.adviser import Adviser, per_action
 from cotutor.dialogue import softmax
 from cotutor.students.guidance import PRIOR, policy_probabilities
+from cotutor.students.spaces import count_actions, entries
 from cotutor.tasks.base import HELD_OUT_SEED, SpokenEnv, Task
 from cotutor.teachers.base import Teacher
 from cotutor.types import FloatArray, Question
@@ -57,9 +58,7 @@ def run_episodes(task: Task, student: str, actor: Actor, episodes: int, seed: in
     states = {i: env.reset(seed=seed + i) for i, env in enumerate(envs)}
     while states:
         running = list(states)
-        observations = {
-            name: np.stack([states[i][0][name] for i in running]) for name in states[running[0]][0]
-        }
+        observations = {name: np.stack([states[i][0][name] for i in running]) for name in states[running[0]][0]}
         contexts = [states[i][1]["context"] for i in running]
         probabilities_EA = actor(observations, contexts, [envs[i] for i in running])
         for i, probabilities_A in zip(running, probabilities_EA, strict=True):
@@ -78,8 +77,8 @@ def student_actor(policy: ActorCriticPolicy) -> Actor:
     """The student alone: its policy without any advice."""
 
     def act(observations: Observations, contexts: Sequence[str], envs: Sequence[gym.Env[Any, Any]]) -> FloatArray:
-        if PRIOR in policy.observation_space.spaces:
-            prior = np.zeros((len(contexts), int(policy.action_space.n)), dtype=np.float32)
+        if PRIOR in entries(policy.observation_space):
+            prior = np.zeros((len(contexts), count_actions(policy.action_space)), dtype=np.float32)
             observations = {**observations, PRIOR: prior}
         return policy_probabilities(policy, observations)
 
@@ -128,7 +127,7 @@ def expert_actor(task: Task) -> Actor:
     """The bot, which sees the simulator's state."""
 
     def act(observations: Observations, contexts: Sequence[str], envs: Sequence[gym.Env[Any, Any]]) -> FloatArray:
-        return np.eye(len(task.actions))[[env.expert_action() for env in envs]]
+        return np.eye(len(task.actions))[[task.expert_action(env) for env in envs]]
 
     return act
 

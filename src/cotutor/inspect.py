@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from cotutor.dialogue import softmax
+from cotutor.errors import UserError
 from cotutor.evaluation import (
     Outcome,
     evaluate,
@@ -14,7 +15,6 @@ from cotutor.evaluation import (
     student_actor,
     teacher_actor,
 )
-from cotutor.errors import UserError
 from cotutor.runs import folder as runs
 from cotutor.tasks.base import HELD_OUT_SEED, SpokenEnv
 from cotutor.train import Pair, build
@@ -61,14 +61,18 @@ def load(path: Path) -> tuple[Pair, str]:
 
 
 def evaluate_run(path: Path, episodes: int) -> dict[str, Outcome]:
-    """Measures pair, student alone, teacher alone and bot on the same held-out episodes, those of them that there are."""
+    """Measures pair, student, teacher and bot, those of them that there are, on the same held-out episodes."""
     if episodes < 1:
         raise UserError(f"--episodes is {episodes}, but must be at least 1.")
     pair, student = load(path)
     task, policy = pair.task, pair.model.policy
     actors = {"student": student_actor(policy)}
     if pair.adviser is not None:
-        actors = {"pair": pair_actor(policy, pair.adviser), **actors, "teacher": teacher_actor(task, pair.adviser.teacher)}
+        actors = {
+            "pair": pair_actor(policy, pair.adviser),
+            **actors,
+            "teacher": teacher_actor(task, pair.adviser.teacher),
+        }
     if task.has_expert:
         actors["bot"] = expert_actor(task)
     return {name: evaluate(task, student, actor, episodes) for name, actor in actors.items()}
@@ -99,7 +103,13 @@ def ask_run(path: Path, env_seed: int, step: int) -> Inquiry:
     if context not in adviser.answers:
         adviser.ask([context])
     answer, feedback = adviser.answers[context], adviser.memory.feedback(question)
-    columns = (softmax(answer.scores_O), answer.own_O, adviser.revised(context), feedback.visits_O, feedback.advantage_O)
+    columns = (
+        softmax(answer.scores_O),
+        answer.own_O,
+        adviser.revised(context),
+        feedback.visits_O,
+        feedback.advantage_O,
+    )
     options = [
         OptionView(option.phrase, *(float(column[o]) for column in columns))
         for o, option in enumerate(question.options)

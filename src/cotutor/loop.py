@@ -1,11 +1,11 @@
 """The algorithm: a round of mutual teaching, as a callback of Stable-Baselines3.
 
-    1. collect            PPO acts; the prior in the observation carries the advice
-    2. judge              what was the advice worth, on feedback that it has not seen?
-    3. student → teacher  visits and advantages go into the feedback memory
-    4. dialogue           the teacher is asked within its budget; feedback revises what it says
-    5. student → teacher, lastingly: every few rounds the teacher is fine-tuned on lessons
-    6. teacher → student  PPO learns with the prior; distillation, before the next rollout
+1. collect            PPO acts; the prior in the observation carries the advice
+2. judge              what was the advice worth, on feedback that it has not seen?
+3. student → teacher  visits and advantages go into the feedback memory
+4. dialogue           the teacher is asked within its budget; feedback revises what it says
+5. student → teacher, lastingly: every few rounds the teacher is fine-tuned on lessons
+6. teacher → student  PPO learns with the prior; distillation, before the next rollout
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from stable_baselines3.common.buffers import DictRolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
 
 from cotutor.adviser import Adviser
 from cotutor.config import TrainConfig
@@ -93,7 +95,9 @@ class Loop(BaseCallback):
         on_round: Called with a report at the end of every round.
     """
 
-    def __init__(self, adviser: Adviser, guide: GuidedVecEnv, config: TrainConfig, on_round=lambda report: None) -> None:
+    def __init__(
+        self, adviser: Adviser, guide: GuidedVecEnv, config: TrainConfig, on_round=lambda report: None
+    ) -> None:
         super().__init__()
         self.adviser = adviser
         self.guide = guide
@@ -105,12 +109,18 @@ class Loop(BaseCallback):
 
     def _init_callback(self) -> None:
         self.distillation = Distillation(
-            self.model.policy,
+            self.ppo.policy,
             capacity=self.config.guidance.capacity,
             learning_rate=self.config.ppo.learning_rate,
             batch_size=self.config.ppo.batch_size,
             seed=self.config.seed,
         )
+
+    @property
+    def ppo(self) -> OnPolicyAlgorithm:
+        """The student."""
+        assert isinstance(self.model, OnPolicyAlgorithm)
+        return self.model
 
     def _on_step(self) -> bool:
         return True
@@ -132,7 +142,8 @@ class Loop(BaseCallback):
 
     def read_rollout(self) -> Rollout:
         """Reads the rollout that has just ended from Stable-Baselines3's buffer and the guide's notes."""
-        buffer = self.model.rollout_buffer
+        buffer = self.ppo.rollout_buffer
+        assert isinstance(buffer, DictRolloutBuffer)
         steps, ended = self.guide.take_steps(buffer.buffer_size)
         observations = {name: values.reshape(-1, *values.shape[2:]) for name, values in buffer.observations.items()}
         return Rollout(
@@ -159,7 +170,7 @@ class Loop(BaseCallback):
         prior_NA = rollout.observations[PRIOR][advised_N]
         contexts = [rollout.contexts[n] for n in advised_N]
         acted_NA = policy_probabilities(
-            self.model.policy, {name: values[advised_N] for name, values in rollout.observations.items()}
+            self.ppo.policy, {name: values[advised_N] for name, values in rollout.observations.items()}
         )
         free_NA = _tilt(acted_NA, -prior_NA)
         weight_N = np.array([1.0 if self.adviser.on_probation else self.adviser.trust.of(c) for c in contexts])
@@ -179,9 +190,7 @@ class Loop(BaseCallback):
         """Gives the student's feedback to the memory; a rollout whose rewards do not vary counts for nothing."""
         self.adviser.meet(rollout.contexts)
         if rollout.rewards_N.std() > 0.0:
-            self.adviser.memory.record(
-                rollout.contexts, rollout.actions_N, rollout.advantages_N / self.scale.value
-            )
+            self.adviser.memory.record(rollout.contexts, rollout.actions_N, rollout.advantages_N / self.scale.value)
         self.adviser.refresh()
 
     def consult(self) -> list[str]:
@@ -200,7 +209,9 @@ class Loop(BaseCallback):
         contexts = plan_lessons(adviser, config)
         if not contexts:
             return None
-        stale = [c for c in contexts if c not in adviser.answers or adviser.answers[c].version < adviser.teacher.version]
+        stale = [
+            c for c in contexts if c not in adviser.answers or adviser.answers[c].version < adviser.teacher.version
+        ]
         adviser.ask(stale)
         lessons = make_lessons(adviser, contexts, config)
         adviser.settle(contexts)

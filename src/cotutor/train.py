@@ -4,6 +4,7 @@ import os
 import time
 from collections import deque
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,26 +12,21 @@ from rich.console import Console
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
-from stable_baselines3.common.utils import set_random_seed
 
 from cotutor.adviser import Adviser
+from cotutor.attach import attach
 from cotutor.config import TrainConfig, validate
 from cotutor.evaluation import bot_agreement, evaluate, pair_actor, run_episodes, student_actor, teacher_actor
 from cotutor.loop import Loop, RoundReport
-from cotutor.memory import FeedbackMemory
 from cotutor.runs import folder as runs
 from cotutor.runs.folder import RunFolder
 from cotutor.runs.ledger import Ledger
 from cotutor.runs.progress import Glance, ProgressDisplay
 from cotutor.runs.summary import WINDOW, Summary, frames_to_success
-from cotutor.students.guidance import GuidedVecEnv
 from cotutor.students.ppo import make_envs, make_ppo
 from cotutor.tasks import make_task
 from cotutor.tasks.base import HELD_OUT_SEED, Task
 from cotutor.tasks.check import agreement_states, ceiling
-from cotutor.teachers import make_teacher
-from cotutor.teachers.base import Teacher
-from cotutor.trust import Trust
 
 TRIALS_SHOWN = 32
 CURVE_STATES = 64
@@ -38,19 +34,22 @@ CURVE_STATES = 64
 
 @dataclass(frozen=True)
 class Pair:
-    """A student, and its adviser if the method has a teacher.
+    """A student, and the loop that ties it to its teacher if the method has one.
 
     Attributes:
         task: What they learn.
         model: The student.
-        adviser: The teacher with memory and trust.
-        guide: The environments that carry the advice.
+        loop: The rounds, with the adviser that they are about.
     """
 
     task: Task
     model: PPO
-    adviser: Adviser | None
-    guide: GuidedVecEnv | None
+    loop: Loop | None
+
+    @property
+    def adviser(self) -> Adviser | None:
+        """The teacher with memory and trust."""
+        return None if self.loop is None else self.loop.adviser
 
 
 def build(config: TrainConfig) -> Pair:
@@ -62,21 +61,11 @@ def build(config: TrainConfig) -> Pair:
     validate(config)
     torch.set_num_threads(config.threads or os.cpu_count() or 1)
     task = make_task(config.task, positions=config.verbalizer.positions, focus=config.verbalizer.focus)
-    teacher = make_teacher(config.teacher, task, config.seed, dtype=config.dtype) if config.arrows.teacher else None
-    set_random_seed(config.seed)
     envs = make_envs(task, config.student, config.ppo.envs)
-    if teacher is None:
-        return Pair(task, make_ppo(envs, config, guided=False), None, None)
-    adviser = make_adviser(task, teacher, config)
-    guide = GuidedVecEnv(envs, adviser, config.trust.trial_every, config.seed)
-    return Pair(task, make_ppo(guide, config, guided=True), adviser, guide)
-
-
-def make_adviser(task: Task, teacher: Teacher, config: TrainConfig) -> Adviser:
-    """Makes an adviser that knows nothing yet."""
-    memory = FeedbackMemory(len(task.actions), config.dialogue.decay, config.dialogue.shrinkage)
-    trust = Trust(config.trust.margin, config.trust.shrinkage, config.trust.decay, config.trust.trial_margin)
-    return Adviser(task, teacher, memory, trust, config.dialogue, config.asking, config.arrows.realtime)
+    if not config.arrows.teacher:
+        return Pair(task, make_ppo(envs, config, guided=False), None)
+    guide, loop = attach(envs, task, config)
+    return Pair(task, make_ppo(guide, config, guided=True), loop)
 
 
 class Recorder(BaseCallback):
@@ -106,6 +95,10 @@ class Recorder(BaseCallback):
     def seconds(self) -> float:
         """Seconds of training so far; measuring the teacher is left out."""
         return time.perf_counter() - self.began - self.measuring_seconds
+
+    def keep(self, report: RoundReport) -> None:
+        """Takes the loop's report of the round that is about to be recorded."""
+        self.report = report
 
     def _on_step(self) -> bool:
         for info in self.locals["infos"]:
@@ -163,6 +156,7 @@ def train(config: TrainConfig, console: Console) -> tuple[RunFolder, Summary]:
     Raises:
         UserError: The configuration is out of range, names something unknown, or its folder exists.
     """
+    runs.ensure_free(config)
     pair = build(config)
     folder = runs.create(config)
     ledger = Ledger(folder.ledger)
@@ -171,12 +165,9 @@ def train(config: TrainConfig, console: Console) -> tuple[RunFolder, Summary]:
         with ProgressDisplay(console, config.frames) as display:
             recorder = Recorder(ledger, display, _agreement_curve(pair, states))
             callbacks: list[BaseCallback] = [recorder]
-            if pair.adviser is not None and pair.guide is not None:
-
-                def keep(report: RoundReport) -> None:
-                    recorder.report = report
-
-                callbacks.insert(0, Loop(pair.adviser, pair.guide, config, on_round=keep))
+            if pair.loop is not None:
+                pair.loop.on_round = recorder.keep
+                callbacks.insert(0, pair.loop)
             pair.model.set_logger(Logger(str(folder.path), [TensorBoardOutputFormat(str(folder.path))]))
             pair.model.learn(config.frames, callback=CallbackList(callbacks))
             seconds = recorder.seconds
@@ -207,7 +198,7 @@ def _agreement_curve(pair: Pair, states):
 def _summarise(config: TrainConfig, pair: Pair, recorder: Recorder, states, seconds: float) -> Summary:
     task, adviser, policy = pair.task, pair.adviser, pair.model.policy
     alone = evaluate(task, config.student, student_actor(policy), config.eval_episodes)
-    teacher_fields = {
+    teacher_fields: dict[str, Any] = {
         "teacher": None,
         "teacher_seconds": None,
         "contexts_asked": None,

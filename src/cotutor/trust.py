@@ -11,7 +11,11 @@ from cotutor.types import FloatArray
 
 
 def gains(
-    free_NA: FloatArray, advised_NA: FloatArray, acted_NA: FloatArray, actions: NDArray[np.int64], advantages: FloatArray
+    free_NA: FloatArray,
+    advised_NA: FloatArray,
+    acted_NA: FloatArray,
+    actions: NDArray[np.int64],
+    advantages: FloatArray,
 ) -> FloatArray:
     """Returns an unbiased sample of gain(c) = Σ_a (π_advised − f)(a|s) · A(s,a) for each of N steps.
 

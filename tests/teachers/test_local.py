@@ -86,14 +86,13 @@ def test_an_unknown_phrase_gets_the_mean_bias(teacher):
 
 
 def test_calibration_is_frozen_and_comes_from_the_reference(teacher):
+    later = [Question(f"the {side} ball is red", (*OPTIONS, Option("go left", 0))) for side in SIDES]
+    expected = np.mean([teacher.score([asked])[0][3] for asked in later])
     teacher.calibrate(HELD_OUT)
     before = dict(teacher.bias)
     teacher.learn(LESSONS, 10)
-    teacher.calibrate([Question(q.context, (*OPTIONS, Option("go left", 0))) for q in HELD_OUT])
-    assert before.items() <= teacher.bias.items()
-    asked = Question(HELD_OUT[0].context, (*OPTIONS, Option("go left", 0)))
-    expected = np.mean([teacher.reference_scores([Question(q.context, asked.options)])[0][3] for q in HELD_OUT])
-    assert teacher.bias["go left"] == pytest.approx(expected)
+    teacher.calibrate(later)
+    assert teacher.bias == before | {"go left": pytest.approx(expected)}
 
 
 def test_lessons_carry_over_to_a_name_that_was_never_taught(teacher):

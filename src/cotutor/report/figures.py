@@ -55,7 +55,7 @@ def learning_figure(ledger: Path, taught: bool, ceiling: float | None) -> Figure
     ]
     if taught and agreement:
         traces.append(_agreement(agreement))
-        caption += " The teacher: share of a fixed set of states in which its best option is right; large dots are its updates."
+        caption += " The teacher: share of fixed states in which its best option is right; large dots are its updates."
         if ceiling is not None:
             ends = [(0, ceiling), (max(row["frames"] for row in [*agreement, *episodes]), ceiling)]
             traces.append(_line("ceiling of the contexts", ends, "--teacher", width=1, dash="dash", hover="%{y:.0%}"))
@@ -72,12 +72,19 @@ def trust_figures(ledger: Path, margin: float) -> list[Figure]:
         gain.append(_line("margin", ends, "--trial", width=1, dash="dash", hover="%{y}"))
     return [
         Figure(
-            "trust", "Trust", "What following the advice is worth to the student, 0 to 1; it starts at zero.", trust,
+            "trust",
+            "Trust",
+            "What following the advice is worth to the student, 0 to 1; it starts at zero.",
+            trust,
             _layout("trust", range=[-0.02, 1.02]),
         ),
         Figure(
-            "gain", "Gain", "What following the advice gains per step, in standard deviations of the advantage, as the "
-            "student measured it; trust is earned above the margin.", gain, _layout("gain"),
+            "gain",
+            "Gain",
+            "What following the advice gains per step, in standard deviations of the advantage, as the "
+            "student measured it; trust is earned above the margin.",
+            gain,
+            _layout("gain"),
         ),
     ]
 
@@ -126,7 +133,7 @@ def _points(rounds: Sequence[Row], column: str) -> list[Point]:
 
 
 def _line(
-    name: str, points: Sequence[Point], colour: str, hover: str, width: float = 2.5, dash: str = "solid"
+    name: str, points: Sequence[Point], colour: str, *, hover: str, width: float = 2.5, dash: str = "solid"
 ) -> Trace:
     return {
         "type": "scatter",

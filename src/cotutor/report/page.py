@@ -20,7 +20,15 @@ from cotutor.report.verdict import percent, verdict
 from cotutor.runs.summary import Summary
 
 TEACHER_SETTINGS = (
-    "teacher", "teacher_eval_episodes", "agreement_states", "dtype", "dialogue", "trust", "asking", "lessons", "guidance",
+    "teacher",
+    "teacher_eval_episodes",
+    "agreement_states",
+    "dtype",
+    "dialogue",
+    "trust",
+    "asking",
+    "lessons",
+    "guidance",
 )
 
 
@@ -61,18 +69,22 @@ def write_report(run: Path) -> Path:
     trust = trust_figures(ledger, config.trust.margin) if taught else []
     cost = cost_figures(ledger, taught)
     scripts = (get_plotlyjs(), Path(__file__).with_name("report.js").read_text(encoding="utf-8"))
-    page = _environment().get_template("report.html.jinja").render(
-        summary=summary,
-        verdict=verdict(summary),
-        tiles=key_figures(summary),
-        learning=learning,
-        trust=trust,
-        cost=cost,
-        figures=[asdict(figure) for figure in (learning, *trust, *cost)],
-        changes=largest_changes(ledger) if taught else [],
-        config=settings(config, taught),
-        scripts=[Markup(script) for script in scripts],
-        hashes=[_hash(script) for script in scripts],
+    page = (
+        _environment()
+        .get_template("report.html.jinja")
+        .render(
+            summary=summary,
+            verdict=verdict(summary),
+            tiles=key_figures(summary),
+            learning=learning,
+            trust=trust,
+            cost=cost,
+            figures=[asdict(figure) for figure in (learning, *trust, *cost)],
+            changes=largest_changes(ledger) if taught else [],
+            config=settings(config, taught),
+            scripts=[Markup(script) for script in scripts],
+            hashes=[_hash(script) for script in scripts],
+        )
     )
     target = run / "report.html"
     draft = run / "report.html.part"
@@ -96,15 +108,19 @@ def read_summary(path: Path) -> Summary:
 def key_figures(summary: Summary) -> list[Tile]:
     """Returns the tiles of a run; without a teacher only the student's."""
     first_95 = summary.frames_to_success.get("0.95")
-    reached = Tile("Frames to 95%", "never" if first_95 is None else f"{first_95:,}", f"of {summary.frames:,} in training")
+    reached = Tile(
+        "Frames to 95%", "never" if first_95 is None else f"{first_95:,}", f"of {summary.frames:,} in training"
+    )
     alone = Tile(
-        "Student alone", percent(summary.student_success),
+        "Student alone",
+        percent(summary.student_success),
         f"{percent(summary.student_success_greedy)} greedily · return {summary.student_return:.2f}",
     )
     if summary.teacher is None:
         return [alone, reached, Tile("Training", duration(summary.wall_seconds), f"{summary.rounds:,} rounds")]
     pair = Tile(
-        "Pair", percent(summary.pair_success),
+        "Pair",
+        percent(summary.pair_success),
         f"{percent(summary.pair_success_greedy)} greedily · return {summary.pair_return:.2f}",
     )
     tiles = [pair, alone]
@@ -113,14 +129,18 @@ def key_figures(summary: Summary) -> list[Tile]:
     if summary.bot_agreement_after is not None:
         ceiling = summary.agreement_ceiling
         note = "of states" if ceiling is None else f"of states · at most {percent(ceiling)} possible"
-        tiles.append(_change("Teacher agrees with bot", summary.bot_agreement_before, summary.bot_agreement_after, note))
+        tiles.append(
+            _change("Teacher agrees with bot", summary.bot_agreement_before, summary.bot_agreement_after, note)
+        )
     tiles.append(reached)
     if summary.teacher_seconds is not None and summary.wall_seconds > 0:
         share = min(1.0, summary.teacher_seconds / summary.wall_seconds)
         tiles.append(Tile("Teacher's share of time", percent(share), f"of {duration(summary.wall_seconds)}"))
     if summary.contexts_asked is not None:
         met = "" if summary.distinct_contexts is None else f"{summary.distinct_contexts:,} distinct met · "
-        tiles.append(Tile("Contexts asked", f"{summary.contexts_asked:,}", f"{met}{summary.teacher_updates or 0} updates"))
+        tiles.append(
+            Tile("Contexts asked", f"{summary.contexts_asked:,}", f"{met}{summary.teacher_updates or 0} updates")
+        )
     return tiles
 
 

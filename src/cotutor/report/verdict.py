@@ -10,8 +10,8 @@ NOTICEABLE = 0.05
 """Change of a share that is called one: the summary does not say how many episodes or states it rests on."""
 
 ONE_SEED = (
-    "This is one run of one seed: it proves nothing by itself. Whether more than chance is at work takes the comparison "
-    "over seeds in results/."
+    "This is one run of one seed: it proves nothing by itself. Whether more than chance is at work takes the "
+    "comparison over seeds in results/."
 )
 
 
@@ -55,7 +55,9 @@ def _student(summary: Summary) -> str:
 
 
 def _training(summary: Summary) -> str:
-    reached = {float(threshold): frames for threshold, frames in summary.frames_to_success.items() if frames is not None}
+    reached = {
+        float(threshold): frames for threshold, frames in summary.frames_to_success.items() if frames is not None
+    }
     lowest = min(map(float, summary.frames_to_success))
     over = f"Over the last {WINDOW} episodes of training"
     if not reached:
@@ -118,8 +120,8 @@ def _advice(summary: Summary) -> str:
     ended = f"trust ended at {summary.trust:.2f} of 1"
     if summary.trust < NO_TRUST:
         return (
-            f"At the end the advice was not worth following ({ended}): the student's own measurements show no gain from "
-            "it, or the student no longer needs it; the curve of trust tells which."
+            f"At the end the advice was not worth following ({ended}): the student's own measurements show no gain "
+            "from it, or the student no longer needs it; the curve of trust tells which."
         )
     if summary.trust < SOME_TRUST:
         return f"The evidence that the advice was worth following is weak ({ended})."

@@ -66,13 +66,17 @@ def create(config: TrainConfig) -> RunFolder:
     path = config.run_dir or Path("runs") / f"{stamp}-{config.method}-{os.getpid()}"
     try:
         path.mkdir(parents=True)
-    except FileExistsError as error:
-        raise UserError(f"The run folder {path} exists already: choose another --run-dir.") from error
     except OSError as error:
         raise UserError(f"The run folder {path} cannot be made: {error.strerror}.") from error
     folder = RunFolder(path)
     folder.config.write_text(to_yaml(config), encoding="utf-8")
     return folder
+
+
+def ensure_free(config: TrainConfig) -> None:
+    """Raises UserError if the folder that was asked for exists."""
+    if config.run_dir is not None and config.run_dir.exists():
+        raise UserError(f"The run folder {config.run_dir} exists already: choose another --run-dir.")
 
 
 def open_run(path: Path) -> tuple[RunFolder, TrainConfig]:
@@ -138,9 +142,7 @@ def load_dialogue(folder: RunFolder, adviser: Adviser) -> None:
     memory.rows = {context: row for row, context in enumerate(state["contexts"])}
     memory.stats_CAS = load_arrays(folder.dialogue / "memory.safetensors")["feedback"]
     adviser.answers = {
-        context: Answer(
-            np.array(entry["scores"]), np.array(entry["own"]), np.array(entry["advice"]), entry["version"]
-        )
+        context: Answer(np.array(entry["scores"]), np.array(entry["own"]), np.array(entry["advice"]), entry["version"])
         for context, entry in state["answers"].items()
     }
     trust.overall = Evidence(**state["overall"])

@@ -41,13 +41,27 @@ class Ledger:
         self.database.executescript(SCHEMA)
 
     def add_round(
-        self, report: RoundReport | None, round_number: int, frames: int, seconds: float, success: float | None,
+        self,
+        report: RoundReport | None,
+        round_number: int,
+        frames: int,
+        seconds: float,
+        success: float | None,
         agreement: float | None,
     ) -> None:
         """Adds a round with its consultations; ``report`` is None where there is no teacher."""
-        taught = (None,) * 7 if report is None else (
-            report.trust, report.gain, report.asked, report.teacher_seconds, report.teacher_updates,
-            report.lesson_loss, report.distillation_loss,
+        taught = (
+            (None,) * 7
+            if report is None
+            else (
+                report.trust,
+                report.gain,
+                report.asked,
+                report.teacher_seconds,
+                report.teacher_updates,
+                report.lesson_loss,
+                report.distillation_loss,
+            )
         )
         self.database.execute(
             f"INSERT INTO rounds VALUES ({','.join('?' * 12)})",

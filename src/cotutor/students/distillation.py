@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.policies import ActorCriticPolicy
 
-from cotutor.students.guidance import PRIOR
+from cotutor.students.guidance import PRIOR, categorical
 
 
 class Distillation:
@@ -63,7 +63,7 @@ class Distillation:
             trust_B = torch.as_tensor([trust for _, trust in advice], dtype=torch.float32)
             states = {name: torch.as_tensor(values[places]) for name, values in self.states.items()}
             states[PRIOR] = torch.zeros_like(target_BA)
-            logits_BA = self.policy.get_distribution(states).distribution.logits
+            logits_BA = categorical(self.policy, states).logits
             loss = -(trust_B * (target_BA * logits_BA).sum(dim=1)).mean()
             self.optimizer.zero_grad()
             loss.backward()

@@ -5,6 +5,8 @@ import torch
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from torch import Tensor, nn
 
+from cotutor.students.spaces import entries
+
 
 class TextEncoder(nn.Module):
     """Words to a vector, order included: embeddings with positions, a convolution over three words, a maximum.
@@ -27,10 +29,11 @@ class TextEncoder(nn.Module):
         length = max(1, int((text_BT != 0).sum(dim=1).max()))
         text_BT = text_BT[:, :length]
         embedded = self.word(text_BT) + self.position[:length]
-        embedded = embedded * (text_BT != 0).unsqueeze(-1)
+        written = (text_BT != 0).unsqueeze(-1)
+        embedded = embedded * written
         padded = nn.functional.pad(embedded, (0, 0, 1, 1))
         windows = torch.cat([padded[:, :-2], padded[:, 1:-1], padded[:, 2:]], dim=-1)
-        return torch.relu(self.trigram(windows)).amax(dim=1)
+        return (torch.relu(self.trigram(windows)) * written).amax(dim=1)
 
 
 class Encoder(BaseFeaturesExtractor):
@@ -48,12 +51,13 @@ class Encoder(BaseFeaturesExtractor):
 
     def __init__(self, observation_space: gym.spaces.Dict, width: int = 32, features_dim: int = 128) -> None:
         super().__init__(observation_space, features_dim)
-        spaces = observation_space.spaces
+        spaces = entries(observation_space)
         columns, rows, channels = spaces["image"].shape
         self.texts = [name for name in ("instruction", "context") if name in spaces]
         self.numbers = [name for name in spaces if name not in (*self.texts, "image")]
         self.values = int(spaces["image"].high.max()) + 1
         self.cell = nn.EmbeddingBag(channels * self.values, width // 2, mode="sum")
+        self.offsets: Tensor
         self.register_buffer("offsets", torch.arange(channels) * self.values)
         self.first = nn.Conv2d(width // 2, width, 3)
         self.second = nn.Conv2d(width, width, 3)

@@ -6,7 +6,7 @@ rollout and training see the same policy; no algorithm is changed.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import gymnasium as gym
 import numpy as np
@@ -14,9 +14,13 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.distributions import Distribution
 from stable_baselines3.common.policies import ActorCriticPolicy, MultiInputActorCriticPolicy
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
-from stable_baselines3.common.vec_env import VecEnv, VecEnvWrapper
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, MlpExtractor
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper
 from torch import Tensor, nn
+from torch.distributions import Categorical
+
+from cotutor.errors import UserError
+from cotutor.students.spaces import count_actions, entries
 
 PRIOR = "prior"
 
@@ -45,7 +49,7 @@ class PriorPassing(nn.Module):
         actions: Number of actions, the size of the prior.
     """
 
-    def __init__(self, towers: nn.Module, actions: int) -> None:
+    def __init__(self, towers: MlpExtractor, actions: int) -> None:
         super().__init__()
         self.towers = towers
         self.actions = actions
@@ -57,10 +61,10 @@ class PriorPassing(nn.Module):
 
     def forward_actor(self, features: Tensor) -> Tensor:
         own, prior = features[..., : -self.actions], features[..., -self.actions :]
-        return torch.cat([self.towers.forward_actor(own), prior], dim=-1)
+        return torch.cat([self.towers.forward_actor(own.contiguous()), prior], dim=-1)
 
     def forward_critic(self, features: Tensor) -> Tensor:
-        return self.towers.forward_critic(features[..., : -self.actions])
+        return self.towers.forward_critic(features[..., : -self.actions].contiguous())
 
 
 class GuidedMixin(ActorCriticPolicy):
@@ -70,27 +74,34 @@ class GuidedMixin(ActorCriticPolicy):
     """
 
     def make_features_extractor(self) -> BaseFeaturesExtractor:
-        visible = {name: space for name, space in self.observation_space.spaces.items() if name != PRIOR}
-        return PriorExtractor(self.features_extractor_class(gym.spaces.Dict(visible), **self.features_extractor_kwargs))
+        visible = gym.spaces.Dict({n: space for n, space in entries(self.observation_space).items() if n != PRIOR})
+        return PriorExtractor(self.features_extractor_class(visible, **self.features_extractor_kwargs))
 
     def _build_mlp_extractor(self) -> None:
         super()._build_mlp_extractor()
-        self.mlp_extractor = PriorPassing(self.mlp_extractor, int(self.action_space.n))
+        self.mlp_extractor: Any = PriorPassing(self.mlp_extractor, count_actions(self.action_space))
 
     def _get_action_dist_from_latent(self, latent_pi: Tensor) -> Distribution:
         own, prior = latent_pi[..., : -self.mlp_extractor.actions], latent_pi[..., -self.mlp_extractor.actions :]
-        return self.action_dist.proba_distribution(action_logits=self.action_net(own) + prior)
+        return self.action_dist.proba_distribution(action_logits=self.action_net(own.contiguous()) + prior)
 
 
 class GuidedPolicy(GuidedMixin, MultiInputActorCriticPolicy):
     """Stable-Baselines3's policy for Dict observations, guided."""
 
 
+def categorical(policy: ActorCriticPolicy, observations: dict[str, Tensor]) -> Categorical:
+    """Returns the action distribution of a policy with discrete actions."""
+    distribution = policy.get_distribution(observations).distribution
+    assert isinstance(distribution, Categorical)
+    return distribution
+
+
 def policy_probabilities(policy: ActorCriticPolicy, observations: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
     """Returns the action probabilities, shape (N, A), of a policy for a batch of observations."""
     with torch.no_grad():
         tensors = {name: torch.as_tensor(values, device=policy.device) for name, values in observations.items()}
-        return policy.get_distribution(tensors).distribution.probs.double().cpu().numpy()
+        return categorical(policy, tensors).probs.double().cpu().numpy()
 
 
 class Adviser(Protocol):
@@ -139,9 +150,12 @@ class GuidedVecEnv(VecEnvWrapper):
     """
 
     def __init__(self, venv: VecEnv, adviser: Adviser, trial_every: int, seed: int) -> None:
-        self.actions = int(venv.action_space.n)
+        self.actions = count_actions(venv.action_space)
         space = gym.spaces.Box(-np.inf, np.inf, (self.actions,), dtype=np.float32)
-        super().__init__(venv, gym.spaces.Dict({**venv.observation_space.spaces, PRIOR: space}))
+        super().__init__(venv, gym.spaces.Dict({**entries(venv.observation_space), PRIOR: space}))
+        if not isinstance(venv.unwrapped, DummyVecEnv):
+            raise UserError("Guidance needs environments that step in this process: use a DummyVecEnv.")
+        self.plain = venv.unwrapped
         self.adviser = adviser
         self.trial_every = trial_every
         self.random = np.random.default_rng(seed)
@@ -152,21 +166,26 @@ class GuidedVecEnv(VecEnvWrapper):
         self.ended: list[tuple[bool, float]] = []
 
     def reset(self) -> dict[str, NDArray[Any]]:
-        observations = self.venv.reset()
+        observations = cast(dict[str, NDArray[Any]], self.venv.reset())
         for i in range(self.num_envs):
             self._begin(i)
-        return self._advise(observations, [info["context"] for info in self.venv.unwrapped.reset_infos])
+        return self._advise(observations, [info["context"] for info in self.plain.reset_infos])
 
     def step_wait(self):
         observations, rewards, dones, infos = self.venv.step_wait()
-        for i in np.flatnonzero(dones):
+        for i in np.flatnonzero(dones).tolist():
             infos[i]["terminal_observation"][PRIOR] = np.zeros(self.actions, dtype=np.float32)
             infos[i] |= {"trial": bool(self.trial_E[i]), "with_prior": bool(self.with_prior_E[i])}
             self.ended.append((bool(self.with_prior_E[i]), float(infos[i]["episode"]["r"])))
             self.episode_E[i] += self.num_envs
             self._begin(i)
-        current = [self.venv.unwrapped.reset_infos[i] if dones[i] else infos[i] for i in range(self.num_envs)]
-        return self._advise(observations, [info["context"] for info in current]), rewards, dones, infos
+        current = [self.plain.reset_infos[i] if dones[i] else infos[i] for i in range(self.num_envs)]
+        return (
+            self._advise(cast(dict[str, NDArray[Any]], observations), [info["context"] for info in current]),
+            rewards,
+            dones,
+            infos,
+        )
 
     def take_steps(self, count: int) -> tuple[list[Step], list[tuple[bool, float]]]:
         """Hands over the last rollout: its ``count`` steps, and (with prior?, return) of every episode that ended.
@@ -182,7 +201,7 @@ class GuidedVecEnv(VecEnvWrapper):
         self.with_prior_E[i] = self.trial_E[i] == self.adviser.on_probation
 
     def _advise(self, observations: dict[str, NDArray[Any]], contexts: list[str]) -> dict[str, NDArray[Any]]:
-        log_advice_EA, trust_E = self.adviser.guide(contexts, self.venv.unwrapped.envs)
+        log_advice_EA, trust_E = self.adviser.guide(contexts, self.plain.envs)
         full_E = np.where(self.trial_E, 1.0, trust_E)
         weight_E = np.where(self.with_prior_E, full_E, 0.0)
         self.steps.append(Step(contexts, log_advice_EA, weight_E, self.trial_E.copy(), self.episode_E.copy()))

@@ -1,0 +1,44 @@
+"""Mutual teaching for anyone's Stable-Baselines3 script: two objects, the environments to learn on and a callback."""
+
+from stable_baselines3.common.vec_env import VecEnv
+
+from cotutor.adviser import Adviser
+from cotutor.config import TrainConfig, validate
+from cotutor.loop import Loop
+from cotutor.memory import FeedbackMemory
+from cotutor.students.guidance import GuidedVecEnv
+from cotutor.tasks.base import Task
+from cotutor.teachers import make_teacher
+from cotutor.trust import Trust
+
+
+def attach(envs: VecEnv, task: Task, config: TrainConfig) -> tuple[GuidedVecEnv, Loop]:
+    """Attaches a teacher to environments.
+
+    Args:
+        envs: Environments in this process that speak (:class:`cotutor.tasks.base.SpokenEnv`), under a ``VecMonitor``.
+        task: Their task.
+        config: Says which teacher, which method and how; ``task``, ``frames`` and ``ppo`` are the caller's own affair,
+            but for ``ppo.learning_rate`` and ``ppo.batch_size``, which distillation uses.
+
+    Returns:
+        The environments on which the model must learn, with :class:`cotutor.students.guidance.GuidedPolicy` (or a
+        policy with :class:`cotutor.students.guidance.GuidedMixin`), and the callback for ``model.learn``.
+
+    Raises:
+        UserError: The configuration is out of range or names something unknown.
+    """
+    validate(config)
+    teacher = make_teacher(config.teacher, task, config.seed, dtype=config.dtype)
+    dialogue, trust = config.dialogue, config.trust
+    adviser = Adviser(
+        task,
+        teacher,
+        FeedbackMemory(len(task.actions), dialogue.decay, dialogue.shrinkage),
+        Trust(trust.margin, trust.shrinkage, trust.decay, trust.trial_margin),
+        dialogue,
+        config.asking,
+        realtime=config.arrows.realtime,
+    )
+    guide = GuidedVecEnv(envs, adviser, trust.trial_every, config.seed)
+    return guide, Loop(adviser, guide, config)

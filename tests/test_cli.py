@@ -1,0 +1,130 @@
+"""The command as a person uses it: what it prints, writes and returns."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+COTUTOR = Path(sys.executable).parent / "cotutor"
+QUICK = ["--frames", "1024", "--eval-episodes", "16", "--teacher-eval-episodes", "8", "--agreement-states", "16"]
+
+
+def cotutor(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([COTUTOR, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=200)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("cli") / "x"
+    done = cotutor("train", *QUICK, "--seed", 0, "--run-dir", folder)
+    assert done.returncode == 0, done.stderr
+    assert "report.html" in done.stdout
+    assert "frames" in done.stdout
+    return folder
+
+
+def test_train_writes_the_run_without_any_pickle(run):
+    names = {path.name for path in run.iterdir()}
+    assert {"config.yaml", "ledger.sqlite", "summary.json", "student.safetensors", "teacher", "report.html"} <= names
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    for path in run.rglob("*"):
+        assert path.suffix not in {".pkl", ".pt", ".pth", ".bin", ".zip"}
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["frames"] == 1024
+    assert set(summary["frames_to_success"]) == {"0.5", "0.75", "0.9", "0.95"}
+
+
+def test_evaluate_measures_the_same_pair_again(run):
+    done = cotutor("evaluate", run, "--episodes", 16, "--json")
+    assert done.returncode == 0, done.stderr
+    outcomes = json.loads(done.stdout)
+    summary = json.loads((run / "summary.json").read_text())
+    assert set(outcomes) == {"pair", "student", "teacher", "bot"}
+    assert outcomes["bot"]["success"] == 1.0
+    assert outcomes["student"]["success"] == summary["student_success"]
+    assert outcomes["pair"]["success"] == summary["pair_success"]
+
+
+def test_ask_shows_a_state(run):
+    done = cotutor("ask", run, "--env-seed", 3, "--step", 2, "--json")
+    assert done.returncode == 0, done.stderr
+    inquiry = json.loads(done.stdout)
+    assert inquiry["context"].startswith("Mission: go to the red ball.")
+    assert [row["phrase"] for row in inquiry["options"]] == ["turn left", "turn right", "go forward"]
+    for column in ("raw", "calibrated", "revised"):
+        assert sum(row[column] for row in inquiry["options"]) == pytest.approx(1)
+    assert "turn left" in cotutor("ask", run).stdout
+
+
+def test_yaml_and_flags_give_the_same_configuration(run, tmp_path):
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump({"method": "ppo", "frames": 64, "ppo": {"envs": 2, "steps": 32}}))
+    common = ["--eval-episodes", "4"]
+    by_file = cotutor("train", "--config", tmp_path / "c.yaml", *common, "--run-dir", tmp_path / "a")
+    flags = ["--method", "ppo", "--frames", "64", "--ppo.envs", "2", "--ppo.steps", "32"]
+    by_flags = cotutor("train", *flags, *common, "--run-dir", tmp_path / "b")
+    assert by_file.returncode == by_flags.returncode == 0, by_file.stderr + by_flags.stderr
+    first, second = (yaml.safe_load((tmp_path / name / "config.yaml").read_text()) for name in "ab")
+    assert {**first, "run_dir": None} == {**second, "run_dir": None}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "--task", "babyai:GoToRedBal"], "GoToRedBall"),
+        (["train", "--method", "mutal"], "mutual"),
+        (["train", "--teacher", "gpt9"], "smollm2"),
+        (["train", "--frames", "-5"], "at least"),
+        (["train", "--ppo.gamma", "1.5"], "between 0 and 1"),
+        (["train", "--task", "minigrid:DoorKey-8x8", "--teacher", "oracle"], "expert"),
+        (["train", "--config", "/nowhere.yaml"], "cannot be read"),
+        (["evaluate", "/nowhere"], "summary.json"),
+        (["tasks", "--check", "babyai:Nothing"], "Nothing"),
+        (["tasks", "--check", "babyai:GoToLocal", "--states", "0"], "at least 1"),
+        (["train", "--no-such-flag"], "no-such-flag"),
+        (["nonsense"], "nonsense"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_exit_code_2(arguments, words, tmp_path):
+    done = cotutor(*arguments, *(["--run-dir", tmp_path / "x"] if arguments[0] == "train" else []))
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_run_folder_that_exists_is_left_alone(run):
+    before = (run / "summary.json").read_bytes()
+    done = cotutor("train", "--run-dir", run)
+    assert done.returncode == 2
+    assert "exists already" in done.stderr
+    assert (run / "summary.json").read_bytes() == before
+
+
+def test_unknown_keys_in_yaml_are_errors(tmp_path):
+    (tmp_path / "c.yaml").write_text("ppo: {lerning_rate: 1}\n")
+    done = cotutor("train", "--config", tmp_path / "c.yaml")
+    assert done.returncode == 2
+    assert "lerning_rate" in done.stderr
+
+
+def test_tasks_lists_and_checks():
+    assert "babyai:GoToRedBallNoDists" in cotutor("tasks").stdout.splitlines()
+    check = json.loads(cotutor("tasks", "--check", "babyai:GoToRedBallNoDists", "--states", 200, "--json").stdout)
+    assert check["contexts"] < 30
+    assert 0.8 < check["ceiling"] <= 1.0
+
+
+def test_help_explains_every_field():
+    done = cotutor("train", "--help")
+    assert done.returncode == 0
+    for words in (
+        "--dialogue.depth",
+        "Exchanges in a dialogue",
+        "--lessons.anchor",
+        "--trust.margin",
+        "Environment steps",
+    ):
+        assert words in done.stdout

@@ -1,0 +1,28 @@
+"""Targets of lessons."""
+
+import numpy as np
+import pytest
+
+from cotutor.dialogue import revise
+from cotutor.lessons import lesson_target
+
+OWN, REFERENCE, ADVANTAGE = np.array([0.7, 0.2, 0.1]), np.array([0.2, 0.2, 0.6]), np.array([0.1, 0.4, -0.3])
+
+
+def test_without_anchor_a_lesson_is_the_revised_advice():
+    target = lesson_target(OWN, REFERENCE, ADVANTAGE, anchor=0.0, beta=0.5, clip=4.0)
+    assert target == pytest.approx(revise(OWN, ADVANTAGE, 1, 0.5, 4.0))
+
+
+def test_with_full_anchor_what_the_teacher_thinks_now_does_not_count():
+    target = lesson_target(OWN, REFERENCE, ADVANTAGE, anchor=1.0, beta=0.5, clip=4.0)
+    weights = REFERENCE * np.exp(ADVANTAGE / 0.5)
+    assert target == pytest.approx(weights / weights.sum())
+
+
+def test_iterating_with_an_anchor_stops_at_the_regularised_fixed_point():
+    policy = OWN
+    for _ in range(200):
+        policy = lesson_target(policy, REFERENCE, ADVANTAGE, anchor=0.5, beta=0.5, clip=4.0)
+    weights = REFERENCE * np.exp(ADVANTAGE / (0.5 * 0.5))
+    assert policy == pytest.approx(weights / weights.sum())

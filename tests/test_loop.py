@@ -1,0 +1,92 @@
+"""Rounds with scripted teachers, the real language model in seconds, and the same seed twice."""
+
+import dataclasses
+import io
+import json
+
+import pytest
+from rich.console import Console
+
+from cotutor.config import LessonConfig, PPOConfig, TrainConfig
+from cotutor.runs.ledger import read
+from cotutor.runs.summary import TIMES
+from cotutor.train import train
+
+SMALL = TrainConfig(
+    frames=4096,
+    student="image",
+    eval_episodes=48,
+    teacher_eval_episodes=32,
+    agreement_states=64,
+    ppo=PPOConfig(envs=16, steps=32),
+    lessons=LessonConfig(every=2, most=16, steps=4),
+)
+
+
+def run(tmp_path, **changes):
+    config = dataclasses.replace(SMALL, run_dir=tmp_path / "run", **changes)
+    return train(config, Console(file=io.StringIO()))
+
+
+def test_an_oracle_earns_trust_and_the_pair_succeeds(tmp_path):
+    _, summary = run(tmp_path, teacher="oracle")
+    assert summary.trust > 0.8
+    assert summary.pair_success > 0.85
+    assert summary.pair_success > summary.student_success + 0.2
+    assert summary.contexts_asked == 0
+
+
+@pytest.mark.parametrize("teacher", ["adversarial", "random"])
+def test_a_bad_teacher_earns_no_trust_one_way(tmp_path, teacher):
+    _, summary = run(tmp_path, teacher=teacher, method="one-way", seed=3)
+    assert summary.trust < 0.2
+    assert summary.pair_success == pytest.approx(summary.student_success, abs=0.15)
+
+
+def test_ppo_has_no_teacher(tmp_path):
+    folder, summary = run(tmp_path, method="ppo")
+    assert summary.teacher is summary.trust is summary.contexts_asked is summary.bot_agreement_after is None
+    assert summary.pair_success == summary.student_success
+    assert not folder.teacher.exists()
+
+
+def test_the_real_model_learns_from_the_student_and_the_ledger_tells(tmp_path):
+    """Two cores, under a minute: lessons from a student's feedback raise the untaught model's agreement."""
+    folder, summary = run(tmp_path, frames=10_240, seed=1, lessons=LessonConfig(every=5, most=16, steps=8))
+    assert summary.teacher_updates == 4
+    assert summary.bot_agreement_after >= summary.bot_agreement_before + 0.05
+    assert summary.teacher_success_after >= summary.teacher_success_before + 0.1
+    rows = read(folder.ledger, "SELECT * FROM consultations")
+    assert summary.contexts_asked == len(rows)
+    for row in rows:
+        options = json.loads(row["options"])
+        for column in ("raw", "calibrated", "revised"):
+            assert sum(json.loads(row[column])) == pytest.approx(1, abs=1e-4)
+            assert len(json.loads(row[column])) == len(options) == 3
+    assert any(row["teacher_version"] > 0 for row in rows)
+
+
+def test_realtime_does_not_teach_and_lasting_does_not_revise(tmp_path):
+    folder, summary = run(tmp_path, method="realtime", teacher="bow")
+    assert summary.teacher_updates == 0
+    revised = read(folder.ledger, "SELECT count(*) AS n FROM consultations WHERE calibrated != revised")
+    assert revised[0]["n"] > 0
+    folder, summary = run(tmp_path / "lasting", method="lasting", teacher="bow")
+    assert summary.teacher_updates == 4
+    revised = read(folder.ledger, "SELECT count(*) AS n FROM consultations WHERE calibrated != revised")
+    assert revised[0]["n"] == 0
+
+
+def test_the_budget_is_kept(tmp_path):
+    asking = dataclasses.replace(SMALL.asking, per_round=3)
+    folder, _ = run(tmp_path, teacher="uniform", method="realtime", asking=asking)
+    counts = read(folder.ledger, "SELECT count(*) AS n FROM consultations GROUP BY round")
+    assert max(row["n"] for row in counts) <= 3
+
+
+def test_the_same_seed_gives_the_same_summary(tmp_path):
+    def figures(name: str) -> dict:
+        _, summary = run(tmp_path / name, frames=3072)
+        return {field: value for field, value in dataclasses.asdict(summary).items() if field not in TIMES}
+
+    assert figures("first") == figures("second")

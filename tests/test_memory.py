@@ -1,0 +1,62 @@
+"""Feedback against an independent computation, and the properties that the design asks of it."""
+
+import numpy as np
+import pytest
+
+from cotutor.memory import AdvantageScale, FeedbackMemory
+from cotutor.types import Option, Question
+
+QUESTION = Question("c", (Option("left", 0), Option("right", 1), Option("ahead", 2)))
+
+
+def memory_of(steps: list[tuple[str, int, float]], **settings: float) -> FeedbackMemory:
+    memory = FeedbackMemory(actions=4, **{"decay": 1.0, "shrinkage": 2.0, **settings})
+    contexts, actions, advantages = zip(*steps, strict=True)
+    memory.record(list(contexts), np.array(actions), np.array(advantages))
+    return memory
+
+
+def test_feedback_is_shrunken_and_relative_to_the_visit_weighted_mean():
+    feedback = memory_of([("c", 0, 1.0), ("c", 0, 3.0), ("c", 1, -1.0), ("d", 2, 50.0)]).feedback(QUESTION)
+    centre = (1.0 + 3.0 - 1.0) / 3
+    assert feedback.visits_O == pytest.approx([2, 1, 0])
+    assert feedback.advantage_O == pytest.approx([2 / 4 * (2.0 - centre), 1 / 3 * (-1.0 - centre), 0.0])
+    assert feedback.spread_O == pytest.approx([1.0, 0.0, 0.0])
+    assert feedback.worked_O == pytest.approx([2, 0, 0])
+
+
+def test_a_critic_that_is_too_high_does_not_make_the_unvisited_look_best():
+    feedback = memory_of([("c", 0, -5.0), ("c", 0, -5.0), ("c", 1, -5.0)]).feedback(QUESTION)
+    assert feedback.advantage_O == pytest.approx([0, 0, 0])
+
+
+def test_an_action_without_an_option_counts_in_the_mean():
+    feedback = memory_of([("c", 3, -3.0), ("c", 0, 1.0)]).feedback(QUESTION)
+    assert feedback.advantage_O[0] == pytest.approx(1 / 3 * (1.0 - (-1.0)))
+
+
+def test_feedback_decays_by_the_round_and_is_forgotten_when_taught():
+    memory = memory_of([("c", 0, 1.0), ("d", 0, 1.0)], decay=0.5)
+    memory.record(["c"], np.array([0]), np.array([1.0]))
+    assert memory.feedback(QUESTION).visits_O[0] == pytest.approx(1.5)
+    memory.forget(["c"])
+    assert memory.feedback(QUESTION).visits_O.sum() == 0
+    assert memory.visits("d") == pytest.approx(0.5)
+
+
+def test_many_contexts_grow_the_table():
+    memory = memory_of([(str(i), i % 4, float(i)) for i in range(1000)])
+    assert memory.visits("999") == 1
+    assert memory.most_visited()[0] == "0"
+
+
+def test_scale_is_an_average_over_rollouts_with_a_floor():
+    scale = AdvantageScale(floor=0.1, momentum=0.5)
+    assert scale.value == 0.1
+    scale.update(np.full(10, 2.0))
+    assert scale.value == pytest.approx(2.0)
+    scale.update(np.zeros(10))
+    assert scale.value == pytest.approx(np.sqrt(4.0 / 3))
+    for _ in range(60):
+        scale.update(np.zeros(10))
+    assert scale.value == 0.1

@@ -1,0 +1,80 @@
+"""Trust against exact expectations and simulated truth."""
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from cotutor.trust import Arms, Evidence, Trust, gains, worth
+
+FREE = np.array([0.5, 0.3, 0.2])
+ADVISED = np.array([0.2, 0.2, 0.6])
+ADVANTAGE = np.array([-1.0, 0.5, 1.0])
+
+
+def simulated(steps: int, seed: int, acted: np.ndarray = FREE):
+    random = np.random.default_rng(seed)
+    actions = random.choice(3, size=steps, p=acted)
+    noisy = ADVANTAGE[actions] + random.normal(0, 1, steps)
+    return gains(np.tile(FREE, (steps, 1)), np.tile(ADVISED, (steps, 1)), np.tile(acted, (steps, 1)), actions, noisy)
+
+
+@pytest.mark.parametrize("acted", [FREE, ADVISED])
+def test_gain_is_unbiased_whoever_acted(acted):
+    assert simulated(200_000, 0, acted).mean() == pytest.approx((ADVISED - FREE) @ ADVANTAGE, abs=0.02)
+
+
+def test_worth_is_twice_the_probability_minus_one():
+    mean, error, margin = 0.05, 0.03, 0.02
+    probability = 1 - norm(mean, error).cdf(margin)
+    assert worth(np.array(mean), np.array(error), margin) == pytest.approx(2 * probability - 1)
+    assert worth(np.array(0.0), np.array(error), margin) == 0
+
+
+def test_error_is_clustered_by_episode():
+    gain = np.repeat(np.random.default_rng(0).normal(0, 1, 100), 20)
+    clustered, single = Evidence(), Evidence()
+    clustered.add(gain, np.repeat(np.arange(100), 20), 1.0)
+    single.add(gain, np.arange(2000), 1.0)
+    assert clustered.error == pytest.approx(np.sqrt(20) * single.error)
+    means = [np.repeat(np.random.default_rng(i).normal(0, 1, 100), 20).mean() for i in range(400)]
+    assert clustered.error == pytest.approx(np.std(means), rel=0.25)
+
+
+def trust_after(gain: np.ndarray, context: str = "c") -> Trust:
+    trust = Trust(margin=0.02, shrinkage=32, decay=1.0, trial_margin=0.02)
+    trust.judge([context] * len(gain), gain, np.arange(len(gain)) // 10)
+    return trust
+
+
+def test_trust_starts_at_zero_and_is_earned():
+    assert Trust(0.02, 32, 1.0, 0.02).value == 0
+    assert trust_after(simulated(5000, 1)).earned > 0.95
+    assert trust_after(-simulated(5000, 1)).earned == 0
+
+
+def test_a_context_where_advice_harms_is_trusted_less_and_an_unknown_one_as_all():
+    trust = trust_after(simulated(5000, 1))
+    bad = -simulated(500, 2)
+    trust.judge(["bad"] * len(bad), bad, np.arange(len(bad)) // 10)
+    assert trust.of("bad") < 0.1 * trust.value
+    assert trust.of("never seen") == trust.value
+
+
+def test_noise_is_rarely_trusted():
+    trusted = [trust_after(np.random.default_rng(i).normal(0, 1, 1000)).earned > 0.5 for i in range(100)]
+    assert np.mean(trusted) < 0.2
+
+
+def arms_of(advised: float, alone: float, count: int) -> Arms:
+    arms = Arms(decay=1.0, margin=0.02)
+    random = np.random.default_rng(0)
+    arms.add([(True, float(random.random() < advised)) for _ in range(count)])
+    arms.add([(False, float(random.random() < alone)) for _ in range(count)])
+    return arms
+
+
+def test_the_trial_only_lowers_trust():
+    assert arms_of(0.9, 0.3, 200).ceiling() > 0.99
+    assert arms_of(0.3, 0.9, 200).ceiling() < 0.01
+    assert arms_of(0.9, 0.3, 0).ceiling() > 0.9
+    assert 0.0 <= arms_of(0.8, 0.8, 400).ceiling() <= 1.0
