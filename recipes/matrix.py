@@ -1,6 +1,6 @@
 """The runs behind the results: tasks x students x methods x teachers x seeds, in parallel processes, resumable.
 
-    python recipes/matrix.py [--only NAME ...] [--seeds 0 1 2 3 4] [--jobs 2] [--out results/loop]
+    python recipes/matrix.py [--only NAME ...] [--arms LABEL ...] [--seeds 0 1 2 3 4] [--jobs 2] [--out results/loop]
 
 A finished run (it has a summary.json) is never run again, a broken one is. The summaries go to OUT/runs/*.json and the
 tables, which say n, to OUT/README.md.
@@ -169,6 +169,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="*", default=[experiment.name for experiment in EXPERIMENTS])
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2, 3, 4])
+    parser.add_argument("--arms", nargs="*", help="labels of the arms to run; all by default")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--out", type=Path, default=Path("results/loop"))
     parser.add_argument("--work", type=Path, default=Path("runs/matrix"))
@@ -178,7 +179,8 @@ def main() -> None:
         for experiment in chosen:
             for seed in arguments.seeds:
                 for arm in experiment.arms:
-                    pool.submit(run, experiment, arm, seed, arguments.out, arguments.work)
+                    if arguments.arms is None or arm.label in arguments.arms:
+                        pool.submit(run, experiment, arm, seed, arguments.out, arguments.work)
     write_tables(arguments.out)
 
 

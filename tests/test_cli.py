@@ -9,7 +9,18 @@ import pytest
 import yaml
 
 COTUTOR = Path(sys.executable).parent / "cotutor"
-QUICK = ["--frames", "1024", "--eval-episodes", "16", "--teacher-eval-episodes", "8", "--agreement-states", "16"]
+QUICK = [
+    "--threads",
+    "1",
+    "--frames",
+    "1024",
+    "--eval-episodes",
+    "16",
+    "--teacher-eval-episodes",
+    "8",
+    "--agreement-states",
+    "16",
+]
 
 
 def cotutor(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -61,7 +72,7 @@ def test_ask_shows_a_state(run):
 
 def test_yaml_and_flags_give_the_same_configuration(run, tmp_path):
     (tmp_path / "c.yaml").write_text(yaml.safe_dump({"method": "ppo", "frames": 64, "ppo": {"envs": 2, "steps": 32}}))
-    common = ["--eval-episodes", "4"]
+    common = ["--eval-episodes", "4", "--threads", "1"]
     by_file = cotutor("train", "--config", tmp_path / "c.yaml", *common, "--run-dir", tmp_path / "a")
     flags = ["--method", "ppo", "--frames", "64", "--ppo.envs", "2", "--ppo.steps", "32"]
     by_flags = cotutor("train", *flags, *common, "--run-dir", tmp_path / "b")

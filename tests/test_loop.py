@@ -15,6 +15,7 @@ from cotutor.train import train
 SMALL = TrainConfig(
     frames=4096,
     student="image",
+    threads=1,
     eval_episodes=48,
     teacher_eval_episodes=32,
     agreement_states=64,
@@ -54,8 +55,9 @@ def test_the_real_model_learns_from_the_student_and_the_ledger_tells(tmp_path):
     """Two cores, under a minute: lessons from a student's feedback raise the untaught model's agreement."""
     folder, summary = run(tmp_path, frames=10_240, seed=1, lessons=LessonConfig(every=5, most=16, steps=8))
     assert summary.teacher_updates == 4
-    assert summary.bot_agreement_after >= summary.bot_agreement_before + 0.05
-    assert summary.teacher_success_after >= summary.teacher_success_before + 0.1
+    assert summary.bot_agreement_after >= summary.bot_agreement_before + 0.1
+    assert summary.bot_agreement_after >= 0.9 * summary.agreement_ceiling
+    assert summary.teacher_success_after >= summary.teacher_success_before
     rows = read(folder.ledger, "SELECT * FROM consultations")
     assert summary.contexts_asked == len(rows)
     for row in rows:

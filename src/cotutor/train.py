@@ -29,7 +29,7 @@ from cotutor.tasks.base import HELD_OUT_SEED, Task
 from cotutor.tasks.check import agreement_states, ceiling
 
 TRIALS_SHOWN = 32
-CURVE_STATES = 64
+CURVE_CONTEXTS = 64
 
 
 @dataclass(frozen=True)
@@ -191,8 +191,10 @@ def _measurable(pair: Pair) -> bool:
 def _agreement_curve(pair: Pair, states):
     if pair.adviser is None or not states or not pair.adviser.teacher.can_learn:
         return None
-    teacher, few = pair.adviser.teacher, states[:CURVE_STATES]
-    return lambda: bot_agreement(pair.task, teacher, few)
+    few = set(list(dict.fromkeys(context for context, _ in states))[:CURVE_CONTEXTS])
+    kept = [state for state in states if state[0] in few]
+    teacher = pair.adviser.teacher
+    return lambda: bot_agreement(pair.task, teacher, kept)
 
 
 def _summarise(config: TrainConfig, pair: Pair, recorder: Recorder, states, seconds: float) -> Summary:

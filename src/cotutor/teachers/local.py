@@ -42,7 +42,7 @@ class LocalConfig:
         untrained: Whether to start from random weights of the same architecture (a control).
     """
 
-    template: str = "{context}\nAction:"
+    template: str = "{context}\nNext action:"
     temperature: float = 1.0
     rank: int = 8
     learning_rate: float = 1e-3
