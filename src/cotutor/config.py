@@ -92,7 +92,7 @@ class TrustConfig:
     """δ: the gain per step, in standard deviations of the advantage, that advice must exceed."""
     shrinkage: float = 32.0
     """Steps in one context that count as much as the gain over all contexts."""
-    decay: float = 0.8
+    decay: float = 0.9
     """Factor on the evidence, once a round."""
     trial_every: int = 16
     """One episode in so many is a trial; 0 for none."""

@@ -15,6 +15,8 @@ class Distillation:
     """Minimises CE(T̃(·|c), π_θ(·|s)) of the student without prior, weighted by trust, over remembered states.
 
     The advice is looked up when a state is drawn, so a remembered state is taught the newest advice on its context.
+    Adam's step does not depend on the scale of the loss, so trust weighs the states of a batch against each other in
+    the loss, and the batch as a whole in the learning rate: advice that is trusted little moves the student little.
 
     Args:
         policy: The student's policy; it reads the entry ``prior``, which is zero here.
@@ -29,6 +31,7 @@ class Distillation:
     ) -> None:
         self.policy = policy
         self.capacity = capacity
+        self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.optimizer = torch.optim.Adam(policy.parameters(), lr=learning_rate, eps=1e-5)
         self.random = np.random.default_rng(seed)
@@ -49,7 +52,7 @@ class Distillation:
         self.seen += len(contexts)
 
     def train(self, advise: Callable[[str], tuple[NDArray[np.float64], float]], steps: int) -> float:
-        """Takes ``steps`` gradient steps and returns the mean loss.
+        """Takes ``steps`` gradient steps and returns the mean loss, zero where nothing is trusted.
 
         Args:
             advise: Gives the advice per action, shape (A,), and the trust in it, for a context.
@@ -61,13 +64,16 @@ class Distillation:
             advice = [advise(self.contexts[place]) for place in places]
             target_BA = torch.as_tensor(np.stack([advice_A for advice_A, _ in advice]), dtype=torch.float32)
             trust_B = torch.as_tensor([trust for _, trust in advice], dtype=torch.float32)
+            if not trust_B.any():
+                continue
             states = {name: torch.as_tensor(values[places]) for name, values in self.states.items()}
             states[PRIOR] = torch.zeros_like(target_BA)
             logits_BA = categorical(self.policy, states).logits
-            loss = -(trust_B * (target_BA * logits_BA).sum(dim=1)).mean()
+            loss = -(trust_B * (target_BA * logits_BA).sum(dim=1)).sum() / trust_B.sum()
+            self.optimizer.param_groups[0]["lr"] = self.learning_rate * float(trust_B.mean())
             self.optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(self.policy.parameters(), 0.5)
             self.optimizer.step()
             losses.append(float(loss.detach()))
-        return float(np.mean(losses))
+        return float(np.mean(losses)) if losses else 0.0
