@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := runs/$(shell date +%Y%m%d-%H%M%S)
-CHECKED := src tests
+CHECKED := .
 
 .PHONY: setup run test test-all check experiments clean
 
@@ -44,7 +44,7 @@ test-all: check
 	$(BIN)/pytest -q
 
 experiments: setup
-	bash recipes/all.sh
+	$(BIN)/python recipes/matrix.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache
