@@ -114,4 +114,4 @@ def ask_run(path: Path, env_seed: int, step: int) -> Inquiry:
         OptionView(option.phrase, *(float(column[o]) for column in columns))
         for o, option in enumerate(question.options)
     ]
-    return Inquiry(str(env.unwrapped), context, options, adviser.trust.of(context))
+    return Inquiry(pair.task.picture(env), context, options, adviser.trust.of(context))

@@ -191,6 +191,11 @@ class BabyAI(Task):
         }
         return tuple(Option(phrase, action) for action, phrase in enumerate(self.actions) if offered.get(action, False))
 
+    def picture(self, env: gym.Env[Any, Any]) -> str:
+        level = env.unwrapped
+        assert isinstance(level, MiniGridEnv)
+        return level.pprint_grid()
+
     def expert_action(self, env: gym.Env[Any, Any]) -> int:
         return env.get_wrapper_attr("bot_action")()
 

@@ -65,6 +65,10 @@ class Task(ABC):
         """Returns those of ``actions`` that are on equally short ways to success by the expert's judgement."""
         raise NotImplementedError
 
+    def picture(self, env: gym.Env[Any, Any]) -> str:
+        """Returns the present state drawn in characters, for a person to look at; teacher and student never see it."""
+        return str(env.unwrapped)
+
     def question(self, context: str) -> Question:
         """Returns the context with its options."""
         return Question(context, self.options(context))
