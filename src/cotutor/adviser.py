@@ -122,10 +122,16 @@ class Adviser:
             self._guidance[context] = self._compute(context)
         return self._guidance[context]
 
-    def advise(self, context: str) -> tuple[FloatArray, float]:
-        """Returns the advice per action, shape (A,), and the trust in it; zeros where the teacher was never asked."""
-        guidance = self.guidance(context)
-        return (np.zeros(len(self.task.actions)), 0.0) if guidance is None else (guidance.advice_A, guidance.trust)
+    def recall(self, contexts: Sequence[str], log_advice_BA: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Returns the present log-advice, shape (B, A), and trust, shape (B,), on contexts of states that are past.
+
+        Args:
+            contexts: The contexts.
+            log_advice_BA: The log-advice of then; that of a privileged teacher stays, for it knew more than the context.
+        """
+        if self.teacher.privileged:
+            return log_advice_BA, np.array([self.trust.of(context) for context in contexts])
+        return self.guide(contexts, [])
 
     def revised(self, context: str) -> FloatArray:
         """Returns the advice of an asked context after the dialogue, shape (O,)."""

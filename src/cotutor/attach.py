@@ -40,5 +40,5 @@ def attach(envs: VecEnv, task: Task, config: TrainConfig) -> tuple[GuidedVecEnv,
         config.asking,
         realtime=config.arrows.realtime,
     )
-    guide = GuidedVecEnv(envs, adviser, trust.trial_every, config.seed)
+    guide = GuidedVecEnv(envs, adviser, trust.trial_every, config.seed, config.guidance.prior)
     return guide, Loop(adviser, guide, config)

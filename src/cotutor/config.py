@@ -131,8 +131,8 @@ class GuidanceConfig:
     prior: bool = True
     """Add log-advice, weighted by trust, to the policy's logits."""
     distillation: bool = True
-    """Teach the advice to the student without prior, from remembered states."""
-    distillation_steps: int = 4
+    """Teach a graduate, who acts alone, what the pair does; without the prior, the policy itself what is advised."""
+    distillation_steps: int = 8
     """Gradient steps of distillation before each rollout."""
     capacity: int = 16384
     """States remembered for distillation."""

@@ -53,7 +53,9 @@ def load(path: Path) -> tuple[Pair, str]:
     """Builds the pair of a finished run with what it has learnt, and returns it with the student's kind."""
     folder, config = runs.open_run(path)
     pair = build(config)
-    runs.load_student(folder, pair.model.policy)
+    if pair.loop is not None:
+        pair.loop.init_callback(pair.model)
+    runs.load_student(folder, pair.model.policy, pair.student)
     if pair.adviser is not None:
         pair.adviser.teacher.load(folder.teacher)
         runs.load_dialogue(folder, pair.adviser)
@@ -66,7 +68,7 @@ def evaluate_run(path: Path, episodes: int) -> dict[str, Outcome]:
         raise UserError(f"--episodes is {episodes}, but must be at least 1.")
     pair, student = load(path)
     task, policy = pair.task, pair.model.policy
-    actors = {"student": student_actor(policy)}
+    actors = {"student": student_actor(pair.student)}
     if pair.adviser is not None:
         actors = {
             "pair": pair_actor(policy, pair.adviser),

@@ -8,6 +8,8 @@
 6. teacher → student  PPO learns with the prior; distillation, before the next rollout
 """
 
+import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +18,14 @@ from numpy.typing import NDArray
 from stable_baselines3.common.buffers import DictRolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.policies import ActorCriticPolicy
 
 from cotutor.adviser import Adviser
 from cotutor.config import TrainConfig
+from cotutor.dialogue import softmax
 from cotutor.lessons import make_lessons, plan_lessons
 from cotutor.memory import AdvantageScale
-from cotutor.students.distillation import Distillation
+from cotutor.students.distillation import Distillation, States
 from cotutor.students.guidance import PRIOR, GuidedVecEnv, policy_probabilities
 from cotutor.trust import gains
 from cotutor.types import Consultation, FloatArray
@@ -108,9 +112,10 @@ class Loop(BaseCallback):
         self.distillation_loss: float | None = None
 
     def _init_callback(self) -> None:
+        guidance = self.config.guidance
         self.distillation = Distillation(
-            self.ppo.policy,
-            capacity=self.config.guidance.capacity,
+            copy.deepcopy(self.ppo.policy) if guidance.prior and guidance.distillation else self.ppo.policy,
+            capacity=guidance.capacity,
             learning_rate=self.config.ppo.learning_rate,
             batch_size=self.config.ppo.batch_size,
             seed=self.config.seed,
@@ -122,13 +127,23 @@ class Loop(BaseCallback):
         assert isinstance(self.model, OnPolicyAlgorithm)
         return self.model
 
+    @property
+    def student(self) -> ActorCriticPolicy:
+        """The student that acts alone: the graduate where the pair acts with a prior, else the policy itself.
+
+        What PPO learns under a prior is its residual, which is no policy of its own; and advice distilled into the
+        residual would count twice and undo what PPO corrected. So the graduate is a network of its own.
+        """
+        return self.distillation.student
+
     def _on_step(self) -> bool:
         return True
 
     def _on_rollout_start(self) -> None:
-        steps = self.config.guidance.distillation_steps if self.config.guidance.distillation else 0
-        if steps and self.round and not self.adviser.on_probation and not self.adviser.teacher.privileged:
-            self.distillation_loss = self.distillation.train(self.adviser.advise, steps)
+        guidance = self.config.guidance
+        if guidance.distillation and self.round:
+            target = self._pair_target if guidance.prior else self._advice_target
+            self.distillation_loss = self.distillation.train(target, guidance.distillation_steps)
 
     def _on_rollout_end(self) -> None:
         rollout = self.read_rollout()
@@ -136,7 +151,7 @@ class Loop(BaseCallback):
         self.record(rollout)
         asked = self.consult()
         loss = self.teach() if self._lesson_due() else None
-        self.distillation.remember(rollout.observations, rollout.contexts)
+        self.distillation.remember({**rollout.observations, PRIOR: rollout.log_advice_NA}, rollout.contexts)
         self.on_round(self._report(asked, loss))
         self.round += 1
 
@@ -217,6 +232,17 @@ class Loop(BaseCallback):
         adviser.settle(contexts)
         with adviser.clock():
             return adviser.teacher.learn(lessons, config.steps)
+
+    def _pair_target(self, states: States, contexts: Sequence[str]) -> tuple[FloatArray, FloatArray]:
+        """Returns what the pair would do now in remembered states, and equal weights."""
+        log_advice_BA, trust_B = self.adviser.recall(contexts, states[PRIOR])
+        prior = (trust_B[:, None] * log_advice_BA).astype(np.float32)
+        return policy_probabilities(self.ppo.policy, {**states, PRIOR: prior}), np.ones(len(contexts))
+
+    def _advice_target(self, states: States, contexts: Sequence[str]) -> tuple[FloatArray, FloatArray]:
+        """Returns what is advised now in remembered states, weighted by trust."""
+        log_advice_BA, trust_B = self.adviser.recall(contexts, states[PRIOR])
+        return softmax(log_advice_BA), trust_B
 
     def _lesson_due(self) -> bool:
         lasting = self.config.arrows.lasting and self.adviser.teacher.can_learn

@@ -12,6 +12,7 @@ from rich.console import Console
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
+from stable_baselines3.common.policies import ActorCriticPolicy
 
 from cotutor.adviser import Adviser
 from cotutor.attach import attach
@@ -50,6 +51,11 @@ class Pair:
     def adviser(self) -> Adviser | None:
         """The teacher with memory and trust."""
         return None if self.loop is None else self.loop.adviser
+
+    @property
+    def student(self) -> ActorCriticPolicy:
+        """The student that acts alone."""
+        return self.model.policy if self.loop is None else self.loop.student
 
 
 def build(config: TrainConfig) -> Pair:
@@ -175,7 +181,7 @@ def train(config: TrainConfig, console: Console) -> tuple[RunFolder, Summary]:
         ledger.close()
     with console.status("measuring what pair, student and teacher can do on held-out episodes"):
         summary = _summarise(config, pair, recorder, states, seconds)
-    runs.save_student(folder, pair.model.policy)
+    runs.save_student(folder, pair.model.policy, pair.student)
     if pair.adviser is not None:
         folder.teacher.mkdir()
         pair.adviser.teacher.save(folder.teacher)
@@ -199,7 +205,7 @@ def _agreement_curve(pair: Pair, states):
 
 def _summarise(config: TrainConfig, pair: Pair, recorder: Recorder, states, seconds: float) -> Summary:
     task, adviser, policy = pair.task, pair.adviser, pair.model.policy
-    alone = evaluate(task, config.student, student_actor(policy), config.eval_episodes)
+    alone = evaluate(task, config.student, student_actor(pair.student), config.eval_episodes)
     teacher_fields: dict[str, Any] = {
         "teacher": None,
         "teacher_seconds": None,

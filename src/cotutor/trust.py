@@ -94,7 +94,9 @@ class Arms:
             self.stats[advised] += (1.0, episode_return, episode_return**2)
 
     def ceiling(self) -> float:
-        """Returns 1 − max(0, 2·P(the student alone is as good, up to the margin) − 1)."""
+        """Returns 1 − max(0, 2·P(the student alone is as good, up to the margin) − 1); 1 while an arm is empty."""
+        if any(stats[0] == 0.0 for stats in self.stats.values()):
+            return 1.0
         moments = []
         for advised in (True, False):
             count, total, squares = self.stats[advised] + (2.0, 1.0, 1.0)

@@ -48,6 +48,10 @@ class RunFolder:
         return self.path / "student.safetensors"
 
     @property
+    def graduate(self) -> Path:
+        return self.path / "graduate.safetensors"
+
+    @property
     def teacher(self) -> Path:
         return self.path / "teacher"
 
@@ -98,17 +102,18 @@ def write_summary(folder: RunFolder, summary: Summary) -> None:
     partial.replace(folder.summary)
 
 
-def save_student(folder: RunFolder, policy: ActorCriticPolicy) -> None:
-    """Writes the student's weights."""
-    save_file({name: value.contiguous() for name, value in _own(policy).items()}, folder.student)
+def save_student(folder: RunFolder, policy: ActorCriticPolicy, graduate: ActorCriticPolicy) -> None:
+    """Writes the weights of the student's policy, and of the graduate if that is another."""
+    save_file(_contiguous(policy), folder.student)
+    if graduate is not policy:
+        save_file(_contiguous(graduate), folder.graduate)
 
 
-def load_student(folder: RunFolder, policy: ActorCriticPolicy) -> None:
-    """Reads the student's weights into a policy of the same shape."""
-    weights = load_file(folder.student)
-    with torch.no_grad():
-        for name, value in _own(policy).items():
-            value.copy_(weights[name])
+def load_student(folder: RunFolder, policy: ActorCriticPolicy, graduate: ActorCriticPolicy) -> None:
+    """Reads what :func:`save_student` wrote into policies of the same shape."""
+    _read(folder.student, policy)
+    if graduate is not policy:
+        _read(folder.graduate, graduate)
 
 
 def save_dialogue(folder: RunFolder, adviser: Adviser) -> None:
@@ -149,6 +154,17 @@ def load_dialogue(folder: RunFolder, adviser: Adviser) -> None:
     trust.by_context = {context: np.array(stats) for context, stats in state["by_context"].items()}
     trust.gain_spread = state["gain_spread"]
     trust.arms.stats = {advised: np.array(state["arms"][str(advised)]) for advised in (True, False)}
+
+
+def _contiguous(policy: ActorCriticPolicy) -> dict[str, torch.Tensor]:
+    return {name: value.contiguous() for name, value in _own(policy).items()}
+
+
+def _read(path: Path, policy: ActorCriticPolicy) -> None:
+    weights = load_file(path)
+    with torch.no_grad():
+        for name, value in _own(policy).items():
+            value.copy_(weights[name])
 
 
 def _own(policy: ActorCriticPolicy) -> dict[str, torch.Tensor]:

@@ -147,9 +147,10 @@ class GuidedVecEnv(VecEnvWrapper):
         adviser: Who advises.
         trial_every: Mean number of episodes per trial episode; 0 for no trial.
         seed: Seed of the draw.
+        prior: Whether the advice reaches the policy's logits at all; without, there is nothing to try.
     """
 
-    def __init__(self, venv: VecEnv, adviser: Adviser, trial_every: int, seed: int) -> None:
+    def __init__(self, venv: VecEnv, adviser: Adviser, trial_every: int, seed: int, prior: bool = True) -> None:
         self.actions = count_actions(venv.action_space)
         space = gym.spaces.Box(-np.inf, np.inf, (self.actions,), dtype=np.float32)
         super().__init__(venv, gym.spaces.Dict({**entries(venv.observation_space), PRIOR: space}))
@@ -157,7 +158,8 @@ class GuidedVecEnv(VecEnvWrapper):
             raise UserError("Guidance needs environments that step in this process: use a DummyVecEnv.")
         self.plain = venv.unwrapped
         self.adviser = adviser
-        self.trial_every = trial_every
+        self.trial_every = trial_every if prior else 0
+        self.prior = prior
         self.random = np.random.default_rng(seed)
         self.trial_E = np.zeros(self.num_envs, dtype=bool)
         self.with_prior_E = np.zeros(self.num_envs, dtype=bool)
@@ -198,7 +200,7 @@ class GuidedVecEnv(VecEnvWrapper):
 
     def _begin(self, i: int) -> None:
         self.trial_E[i] = self.trial_every > 0 and self.random.random() < 1 / self.trial_every
-        self.with_prior_E[i] = self.trial_E[i] == self.adviser.on_probation
+        self.with_prior_E[i] = self.prior and self.trial_E[i] == self.adviser.on_probation
 
     def _advise(self, observations: dict[str, NDArray[Any]], contexts: list[str]) -> dict[str, NDArray[Any]]:
         log_advice_EA, trust_E = self.adviser.guide(contexts, self.plain.envs)
