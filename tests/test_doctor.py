@@ -17,7 +17,7 @@ def short(monkeypatch):
 
 
 def test_without_the_embedded_model_it_says_what_to_do(short, monkeypatch, tmp_path):
-    monkeypatch.setattr(doctor, "MODEL_FOLDER", tmp_path / "missing")
+    monkeypatch.setattr(doctor, "model_folder", lambda: tmp_path / "missing")
     findings = {finding.name: finding for finding in diagnose()}
     assert findings["python"].ok
     assert findings["packages"].ok
@@ -49,7 +49,7 @@ def test_speed_of_the_teacher(monkeypatch, tmp_path):
             return questions
 
     monkeypatch.setattr("cotutor.teachers.local.LocalTeacher", Teacher)
-    monkeypatch.setattr(doctor, "MODEL_FOLDER", tmp_path)
+    monkeypatch.setattr(doctor, "model_folder", lambda: tmp_path)
     monkeypatch.setattr(doctor, "STEP_SECONDS", 0.1)
     _, questions = doctor._play()
     assert 2 <= len({question.context for question in questions}) == len(questions) <= 16

@@ -4,10 +4,12 @@ import dataclasses
 import io
 import json
 
+import numpy as np
 import pytest
 from rich.console import Console
+from safetensors.torch import load_file
 
-from cotutor.config import LessonConfig, PPOConfig, TrainConfig
+from cotutor.config import GuidanceConfig, LessonConfig, PPOConfig, TrainConfig
 from cotutor.runs.ledger import read
 from cotutor.runs.summary import TIMES
 from cotutor.train import train
@@ -77,6 +79,32 @@ def test_realtime_does_not_teach_and_lasting_does_not_revise(tmp_path):
     assert summary.teacher_updates == 4
     revised = read(folder.ledger, "SELECT count(*) AS n FROM consultations WHERE calibrated != revised")
     assert revised[0]["n"] == 0
+
+
+def weights(path):
+    return {name: tensor.numpy() for name, tensor in load_file(path).items()}
+
+
+def test_distillation_leaves_the_pair_as_it_is_and_teaches_the_graduate(tmp_path):
+    """Advice distilled into PPO's residual would count twice."""
+    kept, taught = run(tmp_path / "with", teacher="oracle", frames=6144)
+    plain, untaught = run(
+        tmp_path / "without", teacher="oracle", frames=6144, guidance=GuidanceConfig(distillation=False)
+    )
+    ours, theirs = weights(kept.student), weights(plain.student)
+    assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
+    assert taught.pair_success == untaught.pair_success
+    assert taught.student_success > untaught.student_success + 0.1
+    assert kept.graduate.exists()
+    assert not plain.graduate.exists()
+
+
+def test_without_the_prior_advice_is_distilled_into_the_policy(tmp_path):
+    folder, summary = run(tmp_path, teacher="oracle", frames=8192, guidance=GuidanceConfig(prior=False))
+    assert summary.pair_success == pytest.approx(summary.student_success, abs=1e-9)
+    assert not folder.graduate.exists()
+    trials = read(folder.ledger, "SELECT count(*) AS n FROM episodes WHERE trial")
+    assert trials[0]["n"] == 0
 
 
 def test_the_budget_is_kept(tmp_path):

@@ -73,8 +73,14 @@ def arms_of(advised: float, alone: float, count: int) -> Arms:
     return arms
 
 
+def test_without_episodes_in_both_arms_the_trial_says_nothing():
+    arms = Arms(decay=1.0, margin=0.02)
+    arms.add([(True, 0.0)] * 50)
+    assert arms.ceiling() == 1.0
+
+
 def test_the_trial_only_lowers_trust():
     assert arms_of(0.9, 0.3, 200).ceiling() > 0.99
     assert arms_of(0.3, 0.9, 200).ceiling() < 0.01
-    assert arms_of(0.9, 0.3, 0).ceiling() > 0.9
+    assert arms_of(0.9, 0.3, 0).ceiling() == 1.0
     assert 0.0 <= arms_of(0.8, 0.8, 400).ceiling() <= 1.0

@@ -127,7 +127,7 @@ class Adviser:
 
         Args:
             contexts: The contexts.
-            log_advice_BA: The log-advice of then; that of a privileged teacher stays, for it knew more than the context.
+            log_advice_BA: The log-advice of then; a privileged teacher's stays, for it knew more than the context.
         """
         if self.teacher.privileged:
             return log_advice_BA, np.array([self.trust.of(context) for context in contexts])

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cotutor.embedded import PACKAGE, VERSION, cache_folder, is_intact
+from cotutor.embedded import PACKAGE, VERSION, is_intact, model_folder
 from cotutor.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from cotutor.types import Question
 
-MODEL_FOLDER = cache_folder() / f"smollm2-135m-instruct-{VERSION}"
 CONTEXTS = 16
 GEMM_SIZE = 1024
 GEMM_SECONDS = 0.4
@@ -91,7 +90,7 @@ def _packages() -> Finding:
 def _hardware() -> Iterator[Finding]:
     import torch  # noqa: PLC0415
 
-    from cotutor.teachers.local import _dtype  # noqa: PLC0415
+    from cotutor.teachers.local import choose_dtype  # noqa: PLC0415
 
     cores, load = _cores(), os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     yield Finding("cores", f"{torch.get_num_threads()} threads on {cores} cores")
@@ -104,7 +103,7 @@ def _hardware() -> Iterator[Finding]:
     else:
         unused = " (MPS is there, but not used)" if torch.backends.mps.is_available() else ""
         yield Finding("device", f"CPU{unused}")
-    yield Finding("teacher's precision", _name(_dtype("auto", device)))
+    yield Finding("teacher's precision", _name(choose_dtype("auto", device)))
 
 
 def _speed() -> Iterator[Finding]:
@@ -115,7 +114,8 @@ def _speed() -> Iterator[Finding]:
         yield Finding(f"matrix product, {_name(dtype)}", f"{gemm_rate(dtype, device) / 1e9:,.0f} GFLOP/s")
     steps, questions = _play()
     yield Finding("MiniGrid", f"{steps:,.0f} steps/s on one core")
-    if not is_intact(MODEL_FOLDER, verify=False):
+    folder = model_folder()
+    if not is_intact(folder, verify=False):
         yield Finding(
             "embedded model",
             f"not made yet: the first run makes it, which takes half a minute; where nothing can be downloaded, first "
@@ -123,12 +123,12 @@ def _speed() -> Iterator[Finding]:
             ok=False,
         )
         return
-    size = sum(path.stat().st_size for path in MODEL_FOLDER.iterdir() if path.is_file())
-    yield Finding("embedded model", f"{MODEL_FOLDER}, {size / 1e6:,.0f} MB")
+    size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    yield Finding("embedded model", f"{folder}, {size / 1e6:,.0f} MB")
     try:
         yield Finding("teacher", f"{_teacher_rate(questions):.1f} contexts/s, asked {len(questions)} at once")
     except UserError as error:
-        yield Finding("teacher", f"{error} Delete {MODEL_FOLDER}, and the next run makes it again.", ok=False)
+        yield Finding("teacher", f"{error} Delete {folder}, and the next run makes it again.", ok=False)
 
 
 def gemm_rate(dtype: torch.dtype, device: torch.device, size: int = GEMM_SIZE, seconds: float = GEMM_SECONDS) -> float:
@@ -169,7 +169,7 @@ def _play() -> tuple[float, list[Question]]:
 def _teacher_rate(questions: list[Question]) -> float:
     from cotutor.teachers.local import LocalTeacher  # noqa: PLC0415
 
-    teacher = LocalTeacher(MODEL_FOLDER)
+    teacher = LocalTeacher(model_folder())
     teacher.score(questions[:2])
     began = time.perf_counter()
     teacher.score(questions)

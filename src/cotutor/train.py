@@ -17,7 +17,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from cotutor.adviser import Adviser
 from cotutor.attach import attach
 from cotutor.config import TrainConfig, validate
-from cotutor.evaluation import bot_agreement, evaluate, pair_actor, run_episodes, student_actor, teacher_actor
+from cotutor.evaluation import Actor, bot_agreement, evaluate, pair_actor, run_episodes, student_actor, teacher_actor
 from cotutor.loop import Loop, RoundReport
 from cotutor.runs import folder as runs
 from cotutor.runs.folder import RunFolder
@@ -57,6 +57,13 @@ class Pair:
         """The student that acts alone."""
         return self.model.policy if self.loop is None else self.loop.student
 
+    @property
+    def actor(self) -> Actor:
+        """How the pair acts: with the advice as prior, or like the student alone where there is none."""
+        if self.loop is None or not self.loop.config.guidance.prior:
+            return student_actor(self.student)
+        return pair_actor(self.model.policy, self.loop.adviser)
+
 
 def build(config: TrainConfig) -> Pair:
     """Makes the pair that a configuration describes; its weights are those of the start.
@@ -93,7 +100,7 @@ class Recorder(BaseCallback):
         self.report: RoundReport | None = None
         self.episodes: list[tuple[int, bool]] = []
         self.recent: deque[bool] = deque(maxlen=WINDOW)
-        self.alone: deque[bool] = deque(maxlen=TRIALS_SHOWN)
+        self.without_advice: deque[bool] = deque(maxlen=TRIALS_SHOWN)
         self.measuring_seconds = 0.0
         self.began = time.perf_counter()
 
@@ -116,7 +123,7 @@ class Recorder(BaseCallback):
         success, trial = bool(info["is_success"]), bool(info.get("trial", False))
         self.ledger.add_episode(self.num_timesteps, trial, info["episode"]["r"], info["episode"]["l"], success)
         if not info.get("with_prior", False):
-            self.alone.append(success)
+            self.without_advice.append(success)
         if not trial:
             self.episodes.append((self.num_timesteps, success))
             self.recent.append(success)
@@ -129,7 +136,7 @@ class Recorder(BaseCallback):
             Glance(
                 frames=self.num_timesteps,
                 success=success,
-                alone=float(np.mean(self.alone)) if self.alone else None,
+                without_advice=float(np.mean(self.without_advice)) if self.without_advice else None,
                 trust=report.trust if report else None,
                 teacher_share=report.teacher_seconds / self.seconds if report else None,
                 asked=report.asked if report else 0,
@@ -204,7 +211,7 @@ def _agreement_curve(pair: Pair, states):
 
 
 def _summarise(config: TrainConfig, pair: Pair, recorder: Recorder, states, seconds: float) -> Summary:
-    task, adviser, policy = pair.task, pair.adviser, pair.model.policy
+    task, adviser = pair.task, pair.adviser
     alone = evaluate(task, config.student, student_actor(pair.student), config.eval_episodes)
     teacher_fields: dict[str, Any] = {
         "teacher": None,
@@ -230,7 +237,7 @@ def _summarise(config: TrainConfig, pair: Pair, recorder: Recorder, states, seco
             "distinct_contexts": len(adviser.met),
             "trust": adviser.trust.value,
         }
-        together = evaluate(task, config.student, pair_actor(policy, adviser), config.eval_episodes)
+        together = evaluate(task, config.student, pair.actor, config.eval_episodes)
         before = teacher_actor(task, teacher, untaught=True)
         after = before if teacher.version == 0 else teacher_actor(task, teacher)
         teacher_fields["teacher_success_before"] = _success(config, task, before)

@@ -1,4 +1,4 @@
-"""Distillation teaches the student without prior what is advised."""
+"""Distillation teaches a student without prior what it is shown, as much as that is trusted."""
 
 import numpy as np
 
@@ -12,21 +12,33 @@ def distilled(trust: float, steps: int = 60) -> np.ndarray:
     observations = guide.reset()
     distillation = Distillation(model.policy, capacity=64, learning_rate=3e-3, batch_size=32, seed=0)
     distillation.remember(observations, [str(i) for i in range(len(observations[PRIOR]))])
-    distillation.train(lambda context: (np.eye(ACTIONS)[int(context) % 3], trust), steps=steps)
+
+    def target(states, contexts):
+        assert all(len(values) == len(contexts) for values in states.values())
+        return np.eye(ACTIONS)[[int(context) % 3 for context in contexts]], np.full(len(contexts), trust)
+
+    distillation.train(target, steps=steps)
     return policy_probabilities(model.policy, {**observations, PRIOR: np.zeros_like(observations[PRIOR])})
 
 
-def test_the_student_learns_the_advice_on_each_state():
-    probabilities = distilled(trust=1.0)
-    assert probabilities.argmax(axis=1).tolist() == [0, 1, 2, 0]
+def test_the_student_learns_the_target_of_each_state():
+    assert distilled(trust=1.0).argmax(axis=1).tolist() == [0, 1, 2, 0]
 
 
-def test_advice_that_is_not_trusted_teaches_nothing():
+def test_what_is_not_trusted_teaches_nothing():
     assert np.ptp(distilled(trust=0.0)) < 0.2
 
 
-def test_advice_that_is_trusted_little_moves_the_student_little():
+def test_what_is_trusted_little_moves_the_student_little():
     """Adam alone would take the same step whatever the scale of the loss."""
     start = distilled(trust=0.0)
     little, much = (np.abs(distilled(trust, steps=4) - start).max() for trust in (0.05, 1.0))
     assert 0 < little < 0.15 * much
+
+
+def test_the_oldest_states_are_forgotten():
+    distillation = Distillation(guided(trust=0.0)[1].policy, capacity=3, learning_rate=1e-3, batch_size=8, seed=0)
+    for number in range(4):
+        distillation.remember({"image": np.full((1, 2), number)}, [str(number)])
+    assert sorted(distillation.contexts) == ["1", "2", "3"]
+    assert sorted(distillation.states["image"][:, 0]) == [1, 2, 3]

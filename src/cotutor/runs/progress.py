@@ -16,7 +16,7 @@ class Glance:
     Attributes:
         frames: Environment steps so far.
         success: Success of the pair over the last 100 training episodes, None before the first.
-        alone: Success of the student alone over the last 32 episodes without advice, None where none is known.
+        without_advice: Success over the last 32 episodes without advice, None where none is known.
         trust: Trust in the advice, None without a teacher.
         teacher_share: The teacher's share of the time so far, None without a teacher.
         asked: Contexts asked so far.
@@ -24,7 +24,7 @@ class Glance:
 
     frames: int
     success: float | None
-    alone: float | None
+    without_advice: float | None
     trust: float | None
     teacher_share: float | None
     asked: int
@@ -32,7 +32,7 @@ class Glance:
     def __str__(self) -> str:
         parts = [f"pair {_percent(self.success)}"]
         if self.trust is not None and self.teacher_share is not None:
-            parts.append(f"student alone {_percent(self.alone)}")
+            parts.append(f"without advice {_percent(self.without_advice)}")
             parts.append(f"trust {self.trust:.2f}")
             parts.append(f"teacher {self.teacher_share:.0%} of time, {self.asked} contexts")
         return " · ".join(parts)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cotutor.embedded import Progress, embedded_model
+from cotutor.embedded import Progress, embedded_model, tell
 from cotutor.errors import UserError
 from cotutor.tasks.base import Task
 from cotutor.teachers.base import Teacher
@@ -16,7 +16,7 @@ PRIVILEGED = {"oracle": Oracle, "adversarial": Adversarial}
 SIMPLE = {"bow": BagOfWords, "random": Random, "uniform": lambda _: Uniform()}
 
 
-def make_teacher(name: str, task: Task, seed: int = 0, *, dtype: str = "auto", progress: Progress = print) -> Teacher:
+def make_teacher(name: str, task: Task, seed: int = 0, *, dtype: str = "auto", progress: Progress = tell) -> Teacher:
     """Makes a teacher.
 
     Args:

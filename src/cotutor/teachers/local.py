@@ -76,7 +76,7 @@ class LocalTeacher(Teacher):
         self.seed = seed
         self.bias: dict[str, float] = {}
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        dtype = _dtype(self.config.dtype, device)
+        dtype = choose_dtype(self.config.dtype, device)
         tokenizer, base = _load(str(model), dtype, seed if self.config.untrained else None)
         torch.nn.Module.to(base, device)
         self.model: PreTrainedModel | PeftModel = base.eval()
@@ -190,7 +190,7 @@ def _load(name: str, dtype: torch.dtype, random_seed: int | None) -> tuple[PreTr
         raise UserError(f"No causal language model could be loaded from {name!r}: {reason}") from error
 
 
-def _dtype(choice: str, device: torch.device) -> torch.dtype:
+def choose_dtype(choice: str, device: torch.device) -> torch.dtype:
     """Returns the precision for ``auto``, ``bfloat16`` or ``float32``."""
     if choice != "auto":
         return getattr(torch, choice)
