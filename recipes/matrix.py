@@ -21,6 +21,11 @@ from typing import Any
 import numpy as np
 from scipy.stats import bootstrap
 
+from cotutor.runs.ledger import read
+
+EARLY = 2000
+"""Frames that count as early."""
+
 
 @dataclass(frozen=True)
 class Arm:
@@ -91,9 +96,17 @@ def run(experiment: Experiment, arm: Arm, seed: int, out: Path, work: Path) -> N
     with (work / f"{name}.log").open("w") as log:
         done = subprocess.run(command(experiment, arm, seed, folder), stdout=log, stderr=log, check=False)
     if done.returncode == 0:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(folder / "summary.json", kept)
+        keep(folder, kept)
     print(f"{name}: exit {done.returncode}, {time.monotonic() - began:.0f} s", flush=True)
+
+
+def keep(folder: Path, kept: Path) -> None:
+    """Keeps the summary of a finished run, with the success of its first training episodes from the ledger."""
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    query = f"SELECT avg(success) AS success FROM episodes WHERE NOT trial AND frames <= {EARLY}"
+    summary["early_success"] = read(folder / "ledger.sqlite", query)[0]["success"]
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
 
 
 def interval(values: list[float]) -> str:
@@ -120,6 +133,7 @@ def mean(runs: list[dict[str, Any]], field: str, digits: int) -> str:
 
 COLUMNS: dict[str, Callable[[list[dict[str, Any]]], str]] = {
     "n": lambda runs: str(len(runs)),
+    f"first {EARLY:,} frames": lambda runs: mean(runs, "early_success", 2),
     "frames to 50%": lambda runs: median_frames(runs, "0.5"),
     "frames to 90%": lambda runs: median_frames(runs, "0.9"),
     "frames to 95%": lambda runs: median_frames(runs, "0.95"),
@@ -154,7 +168,7 @@ def write_tables(out: Path) -> None:
         "# Results of the loop",
         "Made by `python recipes/matrix.py` from the summaries in `runs/`. Frames: median over runs (a run that never "
         "got there counts as later than all that did; in brackets how many did), over the last 100 training episodes. "
-        "Success: mean over runs and 95% bootstrap interval, 128 held-out episodes a run, actions drawn. "
+        "First frames: success of the training episodes that ended in them. Success: mean over runs and 95% bootstrap interval, 128 held-out episodes a run, actions drawn. "
         "Seconds were measured with two runs side by side on two cores and say little.",
     ]
     for experiment in EXPERIMENTS:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import huggingface_hub.utils
 import numpy as np
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
@@ -177,6 +178,7 @@ class LocalTeacher(Teacher):
 def _load(name: str, dtype: torch.dtype, random_seed: int | None) -> tuple[PreTrainedTokenizerBase, PreTrainedModel]:
     """Returns tokenizer and model, the latter with random weights if ``random_seed`` is given."""
     logging.disable_progress_bar()
+    huggingface_hub.utils.logging.set_verbosity_error()
     safe: dict[str, Any] = {"trust_remote_code": False}
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, **safe)
