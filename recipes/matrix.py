@@ -168,7 +168,8 @@ def write_tables(out: Path) -> None:
         "# Results of the loop",
         "Made by `python recipes/matrix.py` from the summaries in `runs/`. Frames: median over runs (a run that never "
         "got there counts as later than all that did; in brackets how many did), over the last 100 training episodes. "
-        "First frames: success of the training episodes that ended in them. Success: mean over runs and 95% bootstrap interval, 128 held-out episodes a run, actions drawn. "
+        "First frames: success of the training episodes that ended in them. Success: mean over runs and 95% bootstrap "
+        "interval, 128 held-out episodes a run, actions drawn. "
         "Seconds were measured with two runs side by side on two cores and say little.",
     ]
     for experiment in EXPERIMENTS:
