@@ -120,3 +120,12 @@ def test_the_same_seed_gives_the_same_summary(tmp_path):
         return {field: value for field, value in dataclasses.asdict(summary).items() if field not in TIMES}
 
     assert figures("first") == figures("second")
+
+
+def test_the_finished_pair_is_measured_on_another_task(tmp_path):
+    _, summary = run(tmp_path, task="varied:Fetch2", transfer_task="varied:Fetch2-unseen", teacher="bow", frames=1024)
+    assert summary.transfer_task == "varied:Fetch2-unseen"
+    for name in ("pair_success", "student_success", "teacher_success", "bot_agreement"):
+        assert 0 <= getattr(summary, f"transfer_{name}") <= 1
+    _, alone = run(tmp_path / "ppo", task="varied:Fetch2", method="ppo", frames=512)
+    assert alone.transfer_task is alone.transfer_pair_success is None

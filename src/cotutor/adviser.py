@@ -106,6 +106,11 @@ class Adviser:
         """Whether no trust has been earned yet."""
         return self.trust.value == 0.0
 
+    def read(self, contexts: Sequence[str]) -> list[str]:
+        """Returns the contexts as the teacher reads them; everything else here is about those."""
+        with self.clock():
+            return self.teacher.read(contexts)
+
     def guide(self, contexts: Sequence[str], envs: Sequence[gym.Env[Any, Any]]) -> tuple[FloatArray, FloatArray]:
         """Returns log-advice per action, shape (E, A), zero where the teacher was not asked, and trust, shape (E,)."""
         actions = len(self.task.actions)

@@ -29,7 +29,8 @@ def attach(envs: VecEnv, task: Task, config: TrainConfig) -> tuple[GuidedVecEnv,
         UserError: The configuration is out of range or names something unknown.
     """
     validate(config)
-    teacher = make_teacher(config.teacher, task, config.seed, dtype=config.dtype)
+    restate = config.verbalizer.restate
+    teacher = make_teacher(config.teacher, task, config.seed, dtype=config.dtype, restate=restate)
     dialogue, trust = config.dialogue, config.trust
     adviser = Adviser(
         task,

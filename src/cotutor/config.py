@@ -61,7 +61,9 @@ class VerbalizerConfig:
     positions: Literal["coarse", "exact"] = "coarse"
     """Places as "ahead on the left" (coarse) or "3 steps forward and 2 steps left" (exact)."""
     focus: bool = True
-    """Name only what the mission needs."""
+    """Name only what the mission needs; varied levels name all that is in view, whatever this says."""
+    restate: bool = False
+    """Let the teacher first say in plain words what the mission means (varied levels)."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ class TrainConfig:
     """A run: a task, a method, a teacher and a student."""
 
     task: str = "babyai:GoToRedBallNoDists"
-    """What to learn: babyai:NAME, minigrid:NAME or a full id of minigrid."""
+    """What to learn: babyai:NAME, minigrid:NAME, varied:NAME or a full id of minigrid."""
     method: str = "mutual"
     """ppo, one-way, realtime, lasting or mutual."""
     teacher: str = "smollm2"
@@ -162,6 +164,8 @@ class TrainConfig:
     """Held-out episodes for each evaluation of the teacher alone."""
     agreement_states: int = 256
     """Fixed states on which the teacher is compared with the bot."""
+    transfer_task: str = ""
+    """Another task with the same observations, on which the finished pair is measured too; none by default."""
     threads: int = 0
     """CPU threads; 0 for all cores."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"

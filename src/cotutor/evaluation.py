@@ -89,6 +89,7 @@ def pair_actor(policy: ActorCriticPolicy, adviser: Adviser) -> Actor:
     """The pair: the student's policy with the advice as its prior; the teacher is asked about contexts new to it."""
 
     def act(observations: Observations, contexts: Sequence[str], envs: Sequence[gym.Env[Any, Any]]) -> FloatArray:
+        contexts = adviser.read(contexts)
         if not adviser.teacher.privileged and not adviser.on_probation:
             adviser.ask([context for context in dict.fromkeys(contexts) if context not in adviser.answers])
         log_advice_EA, trust_E = adviser.guide(contexts, envs)
@@ -108,6 +109,7 @@ def teacher_actor(task: Task, teacher: Teacher, untaught: bool = False) -> Actor
     remembered: dict[str, FloatArray] = {}
 
     def act(observations: Observations, contexts: Sequence[str], envs: Sequence[gym.Env[Any, Any]]) -> FloatArray:
+        contexts = teacher.read(contexts)
         questions = [task.question(context) for context in contexts]
         if teacher.privileged:
             advice = [
@@ -143,7 +145,7 @@ def bot_agreement(
         states: The context and the right actions of each state.
         untaught: Whether to measure the teacher as it was before any lesson.
     """
-    questions = [task.question(context) for context, _ in states]
+    questions = [task.question(context) for context in teacher.read([context for context, _ in states])]
     new = list(dict.fromkeys(questions))
     advice = dict(zip(new, teacher_advice(teacher, new, untaught), strict=True))
     best_N = _by_action(questions, [advice[question] for question in questions], len(task.actions)).argmax(axis=1)

@@ -99,7 +99,7 @@ def ask_run(path: Path, env_seed: int, step: int) -> Inquiry:
         observation, _, terminated, truncated, info = env.step(action)
         if terminated or truncated:
             raise UserError(f"The episode ended after {taken + 1} steps: choose a smaller --step.")
-    context = info["context"]
+    context = adviser.read([info["context"]])[0]
     question = pair.task.question(context)
     if context not in adviser.answers:
         adviser.ask([context])

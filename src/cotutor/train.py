@@ -73,12 +73,16 @@ def build(config: TrainConfig) -> Pair:
     """
     validate(config)
     torch.set_num_threads(config.threads or os.cpu_count() or 1)
-    task = make_task(config.task, positions=config.verbalizer.positions, focus=config.verbalizer.focus)
+    task = _task(config, config.task)
     envs = make_envs(task, config.student, config.ppo.envs)
     if not config.arrows.teacher:
         return Pair(task, make_ppo(envs, config, guided=False), None)
     guide, loop = attach(envs, task, config)
     return Pair(task, make_ppo(guide, config, guided=True), loop)
+
+
+def _task(config: TrainConfig, name: str) -> Task:
+    return make_task(name, positions=config.verbalizer.positions, focus=config.verbalizer.focus)
 
 
 class Recorder(BaseCallback):
@@ -248,6 +252,7 @@ def _summarise(config: TrainConfig, pair: Pair, recorder: Recorder, states, seco
             teacher_fields["agreement_ceiling"] = ceiling(states)
             teacher_fields["bot_agreement_before"] = bot_agreement(task, teacher, states, untaught=True)
             teacher_fields["bot_agreement_after"] = bot_agreement(task, teacher, states)
+    transfer = _transfer(config, pair) if config.transfer_task else {}
     return Summary(
         task=config.task,
         method=config.method,
@@ -266,7 +271,26 @@ def _summarise(config: TrainConfig, pair: Pair, recorder: Recorder, states, seco
         frames_to_success=frames_to_success(recorder.episodes),
         repeatable=not (config.arrows.teacher and config.asking.share > 0),
         **teacher_fields,
+        **transfer,
     )
+
+
+def _transfer(config: TrainConfig, pair: Pair) -> dict[str, Any]:
+    """Returns how the finished pair does on the other task, nothing of which was ever taught."""
+    task, adviser = _task(config, config.transfer_task), pair.adviser
+    measured: dict[str, Any] = {
+        "transfer_task": config.transfer_task,
+        "transfer_pair_success": evaluate(task, config.student, pair.actor, config.eval_episodes).success,
+        "transfer_student_success": evaluate(
+            task, config.student, student_actor(pair.student), config.eval_episodes
+        ).success,
+    }
+    if adviser is not None:
+        measured["transfer_teacher_success"] = _success(config, task, teacher_actor(task, adviser.teacher))
+        if _measurable(pair):
+            states = agreement_states(task, config.agreement_states)
+            measured["transfer_bot_agreement"] = bot_agreement(task, adviser.teacher, states)
+    return measured
 
 
 def _success(config: TrainConfig, task: Task, actor) -> float:

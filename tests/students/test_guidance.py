@@ -22,6 +22,9 @@ class Constant:
         self.trust, self.on_probation = trust, on_probation
         self.log_advice_A = np.log(np.eye(ACTIONS)[2] * 0.9 + 0.01)
 
+    def read(self, contexts):
+        return contexts
+
     def guide(self, contexts, envs):
         return np.tile(self.log_advice_A, (len(contexts), 1)), np.full(len(contexts), self.trust)
 

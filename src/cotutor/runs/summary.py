@@ -38,6 +38,11 @@ class Summary:
         agreement_ceiling: The best share that any map from contexts to options reaches on those states.
         distinct_contexts: Distinct contexts met in training.
         trust: Trust over all contexts at the end.
+        transfer_task: The other task on which the finished pair was measured, None without one.
+        transfer_pair_success: Success of the pair there.
+        transfer_student_success: Success of the student without any advice there.
+        transfer_teacher_success: Success of the taught teacher alone there.
+        transfer_bot_agreement: Share of states in which the taught teacher's best option is right there.
         repeatable: False if the teacher's budget was wall-clock time.
     """
 
@@ -68,6 +73,11 @@ class Summary:
     distinct_contexts: int | None
     trust: float | None
     repeatable: bool
+    transfer_task: str | None = None
+    transfer_pair_success: float | None = None
+    transfer_student_success: float | None = None
+    transfer_teacher_success: float | None = None
+    transfer_bot_agreement: float | None = None
 
 
 TIMES = ("wall_seconds", "teacher_seconds")

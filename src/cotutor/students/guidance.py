@@ -107,6 +107,10 @@ def policy_probabilities(policy: ActorCriticPolicy, observations: dict[str, NDAr
 class Adviser(Protocol):
     """Who gives the advice that the environment carries to the policy."""
 
+    def read(self, contexts: Sequence[str]) -> list[str]:
+        """Returns the contexts as the teacher reads them."""
+        ...
+
     def guide(self, contexts: Sequence[str], envs: Sequence[gym.Env[Any, Any]]) -> tuple[NDArray, NDArray]:
         """Returns log-advice per action, shape (E, A), zero where there is none, and trust, shape (E,)."""
         ...
@@ -203,6 +207,7 @@ class GuidedVecEnv(VecEnvWrapper):
         self.with_prior_E[i] = self.prior and self.trial_E[i] == self.adviser.on_probation
 
     def _advise(self, observations: dict[str, NDArray[Any]], contexts: list[str]) -> dict[str, NDArray[Any]]:
+        contexts = self.adviser.read(contexts)
         log_advice_EA, trust_E = self.adviser.guide(contexts, self.plain.envs)
         full_E = np.where(self.trial_E, 1.0, trust_E)
         weight_E = np.where(self.with_prior_E, full_E, 0.0)

@@ -6,6 +6,7 @@ from typing import Any
 from cotutor.errors import UserError
 from cotutor.tasks.babyai import BabyAI, level_names
 from cotutor.tasks.base import SpokenEnv, Task
+from cotutor.tasks.varied import LEVELS, Varied
 
 __all__ = ["SpokenEnv", "Task", "make_task", "task_names"]
 
@@ -15,16 +16,19 @@ def make_task(name: str, **options: Any) -> Task:
 
     Args:
         name: One of :func:`task_names`, or the full id of a level, such as ``BabyAI-GoToLocal-v0``.
-        **options: How the task speaks, such as ``positions="exact"``.
+        **options: How the task speaks, such as ``positions="exact"``; varied levels always name all that is in view,
+            whatever ``focus`` says.
 
     Raises:
         UserError: If there is no such task or option.
     """
     if unknown := options.keys() - inspect.signature(BabyAI).parameters.keys():
         raise UserError(f"The task {name} has no option {', '.join(sorted(unknown))}; it has positions and focus.")
+    if name.startswith("varied:"):
+        return Varied(name, options.get("positions", "coarse"))
     return BabyAI(name, **options)
 
 
 def task_names() -> tuple[str, ...]:
     """Returns the name of every task."""
-    return level_names()
+    return (*level_names(), *LEVELS)

@@ -250,7 +250,7 @@ def _probe(env: gym.Env[Any, Any]) -> tuple[bool, bool]:
 @lru_cache(maxsize=65536)
 def _describe(style: Style, mission: str, image: bytes, size: int) -> str:
     """Returns the context of one observation, whose square image is given as bytes."""
-    things = sorted(_things(image, size), key=lambda thing: thing.distance)
+    things = sorted(things_in(image, size), key=lambda thing: thing.distance)
     carried = things.pop(0) if things and things[0].distance == (0, 0, 0) else None
     found = {
         want: next((thing for thing in things if want.matches(thing)), None)
@@ -262,11 +262,11 @@ def _describe(style: Style, mission: str, image: bytes, size: int) -> str:
         sentences = {thing: f"The {thing.adjective}{want.name}" for want, thing in found.items() if thing is not None}
         if missing or any(thing.state == "locked" for thing in sentences):
             helpers = _helpers(style, things, carried)
-            sentences |= {thing: _a(thing.plain_name) for thing in helpers if thing not in sentences}
+            sentences |= {thing: with_article(thing.plain_name) for thing in helpers if thing not in sentences}
     else:
-        sentences = {thing: _a(thing.adjective + thing.name) for thing in things}
+        sentences = {thing: with_article(thing.adjective + thing.name) for thing in things}
     text = [f"Mission: {mission or 'none'}."]
-    text += [f"{name} is {_place(thing, style.positions)}." for thing, name in sentences.items()]
+    text += [f"{name} is {place_of(thing, style.positions)}." for thing, name in sentences.items()]
     text += [f"The {want.name} is not in sight." for want in missing]
     if missing and (side := _wider_side(image, size)):
         text.append(f"There is more room on your {side}.")
@@ -278,7 +278,7 @@ def _describe(style: Style, mission: str, image: bytes, size: int) -> str:
     return " ".join(text)
 
 
-def _things(image: bytes, size: int) -> Iterator[Thing]:
+def things_in(image: bytes, size: int) -> Iterator[Thing]:
     """Yields every object in view, a carried one at the agent's own place, zero steps away."""
     for cell in range(size * size):
         kind = IDX_TO_OBJECT[image[3 * cell]]
@@ -310,7 +310,7 @@ def _load(style: Style, mission: str, carried: Thing) -> Iterator[str]:
         yield "You carry something."
 
 
-def _place(thing: Thing, positions: Positions) -> str:
+def place_of(thing: Thing, positions: Positions) -> str:
     """Returns where an object is, seen from the agent."""
     side = "right" if thing.right > 0 else "left"
     if positions == "exact":
@@ -340,5 +340,5 @@ def _way(ahead: Thing | None, kind: str) -> str:
     return "Lava is right in front of you." if ahead.type == "lava" else "Something blocks the way."
 
 
-def _a(name: str) -> str:
+def with_article(name: str) -> str:
     return f"{'An' if name[0] in 'aeiou' else 'A'} {name}"

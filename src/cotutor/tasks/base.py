@@ -23,6 +23,7 @@ class Task(ABC):
         name: What the user typed to get this task.
         actions: The name of every action, indexed by action.
         vocabulary: The words of instructions and contexts; other words share a few hashed places.
+        meanings: Every mission in plain words, where missions are told in other words too.
         max_words: Longest text, in words, that the student reads; longer ones are cut at the end.
         has_expert: Whether :meth:`expert_action` and :meth:`right_actions` work here.
     """
@@ -30,6 +31,7 @@ class Task(ABC):
     name: str
     actions: tuple[str, ...]
     vocabulary: tuple[str, ...]
+    meanings: tuple[str, ...] = ()
     max_words: int
     has_expert: bool
 

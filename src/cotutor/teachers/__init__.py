@@ -16,7 +16,9 @@ PRIVILEGED = {"oracle": Oracle, "adversarial": Adversarial}
 SIMPLE = {"bow": BagOfWords, "random": Random, "uniform": lambda _: Uniform()}
 
 
-def make_teacher(name: str, task: Task, seed: int = 0, *, dtype: str = "auto", progress: Progress = tell) -> Teacher:
+def make_teacher(
+    name: str, task: Task, seed: int = 0, *, dtype: str = "auto", restate: bool = False, progress: Progress = tell
+) -> Teacher:
     """Makes a teacher.
 
     Args:
@@ -25,11 +27,18 @@ def make_teacher(name: str, task: Task, seed: int = 0, *, dtype: str = "auto", p
         task: What is to be taught.
         seed: Of everything that the teacher draws.
         dtype: Precision of a language model: ``auto``, ``bfloat16`` or ``float32``.
+        restate: Whether it first says in plain words what a mission means.
         progress: Is told what is being done while the embedded model is made.
 
     Raises:
-        UserError: The name is unknown, the model cannot be loaded, or the task has no expert to ask.
+        UserError: The name is unknown, the model cannot be loaded, the task has no expert to ask, or there is
+            nothing to restate or nobody who can.
     """
+    if restate and not task.meanings:
+        raise UserError(f"The missions of {task.name} are in plain words already: leave out --verbalizer.restate.")
+    if restate and (name in PRIVILEGED or name in SIMPLE):
+        raise UserError(f"The teacher {name!r} cannot restate missions: take a language model.")
+    meanings = task.meanings if restate else ()
     if name in PRIVILEGED:
         if not task.has_expert:
             raise UserError(f"The teacher {name!r} needs a task with an expert, and {task.name} has none.")
@@ -37,14 +46,16 @@ def make_teacher(name: str, task: Task, seed: int = 0, *, dtype: str = "auto", p
     if name in SIMPLE:
         return SIMPLE[name](seed)
     if name in ("smollm2", "untrained"):
-        return _local(embedded_model(progress), seed, dtype, untrained=name == "untrained")
+        return _local(embedded_model(progress), seed, dtype, meanings, untrained=name == "untrained")
     if name.startswith("hf:") or Path(name).is_dir():
-        return _local(name.removeprefix("hf:"), seed, dtype)
+        return _local(name.removeprefix("hf:"), seed, dtype, meanings)
     raise UserError(f"There is no teacher {name!r}; there are {NAMES}.")
 
 
-def _local(model: str | Path, seed: int, dtype: str, untrained: bool = False) -> Teacher:
+def _local(model: str | Path, seed: int, dtype: str, meanings: tuple[str, ...], untrained: bool = False) -> Teacher:
     # transformers and peft take seconds to import, which teachers without a language model should not cost
     from cotutor.teachers.local import LocalConfig, LocalTeacher  # noqa: PLC0415
+    from cotutor.teachers.restating import Restating  # noqa: PLC0415
 
-    return LocalTeacher(model, seed, LocalConfig(dtype=dtype, untrained=untrained))
+    teacher = LocalTeacher(model, seed, LocalConfig(dtype=dtype, untrained=untrained))
+    return Restating(teacher, meanings) if meanings else teacher

@@ -28,6 +28,10 @@ class Teacher(ABC):
     def score(self, questions: Sequence[Question]) -> list[FloatArray]:
         """Returns the uncalibrated log-likelihoods (up to a constant) of the options, shape (O,), of each question."""
 
+    def read(self, contexts: Sequence[str]) -> list[str]:
+        """Returns the contexts as the teacher reads them, unchanged by default; all that it is asked was read so."""
+        return list(contexts)
+
     def score_state(self, env: gym.Env[Any, Any], question: Question) -> FloatArray:
         """Returns the scores, shape (O,), of a privileged teacher for the present state of ``env``."""
         raise NotImplementedError
