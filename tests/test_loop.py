@@ -10,6 +10,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from cotutor.config import GuidanceConfig, LessonConfig, PPOConfig, TrainConfig
+from cotutor.errors import UserError
 from cotutor.runs.ledger import read
 from cotutor.runs.summary import TIMES
 from cotutor.train import train
@@ -129,3 +130,10 @@ def test_the_finished_pair_is_measured_on_another_task(tmp_path):
         assert 0 <= getattr(summary, f"transfer_{name}") <= 1
     _, alone = run(tmp_path / "ppo", task="varied:Fetch2", method="ppo", frames=512)
     assert alone.transfer_task is alone.transfer_pair_success is None
+
+
+@pytest.mark.parametrize("other", ["babyai:GoToLocal", "varied:None"])
+def test_a_transfer_task_that_cannot_be_measured_is_refused_before_training(tmp_path, other):
+    with pytest.raises(UserError):
+        run(tmp_path, task="varied:Fetch2", transfer_task=other, teacher="bow")
+    assert not (tmp_path / "run").exists()

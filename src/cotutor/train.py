@@ -17,6 +17,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from cotutor.adviser import Adviser
 from cotutor.attach import attach
 from cotutor.config import TrainConfig, validate
+from cotutor.errors import UserError
 from cotutor.evaluation import Actor, bot_agreement, evaluate, pair_actor, run_episodes, student_actor, teacher_actor
 from cotutor.loop import Loop, RoundReport
 from cotutor.runs import folder as runs
@@ -26,7 +27,7 @@ from cotutor.runs.progress import Glance, ProgressDisplay
 from cotutor.runs.summary import WINDOW, Summary, frames_to_success
 from cotutor.students.ppo import make_envs, make_ppo
 from cotutor.tasks import make_task
-from cotutor.tasks.base import HELD_OUT_SEED, Task
+from cotutor.tasks.base import HELD_OUT_SEED, SpokenEnv, Task
 from cotutor.tasks.check import agreement_states, ceiling
 
 TRIALS_SHOWN = 32
@@ -175,6 +176,7 @@ def train(config: TrainConfig, console: Console) -> tuple[RunFolder, Summary]:
     """
     runs.ensure_free(config)
     pair = build(config)
+    transfer = _transfer_task(config, pair) if config.transfer_task else None
     folder = runs.create(config)
     ledger = Ledger(folder.ledger)
     states = agreement_states(pair.task, config.agreement_states, seed=0) if _measurable(pair) else []
@@ -191,7 +193,7 @@ def train(config: TrainConfig, console: Console) -> tuple[RunFolder, Summary]:
     finally:
         ledger.close()
     with console.status("measuring what pair, student and teacher can do on held-out episodes"):
-        summary = _summarise(config, pair, recorder, states, seconds)
+        summary = _summarise(config, pair, recorder, states, seconds, transfer)
     runs.save_student(folder, pair.model.policy, pair.student)
     if pair.adviser is not None:
         folder.teacher.mkdir()
@@ -214,7 +216,9 @@ def _agreement_curve(pair: Pair, states):
     return lambda: bot_agreement(pair.task, teacher, kept)
 
 
-def _summarise(config: TrainConfig, pair: Pair, recorder: Recorder, states, seconds: float) -> Summary:
+def _summarise(
+    config: TrainConfig, pair: Pair, recorder: Recorder, states, seconds: float, transfer: Task | None
+) -> Summary:
     task, adviser = pair.task, pair.adviser
     alone = evaluate(task, config.student, student_actor(pair.student), config.eval_episodes)
     teacher_fields: dict[str, Any] = {
@@ -252,7 +256,6 @@ def _summarise(config: TrainConfig, pair: Pair, recorder: Recorder, states, seco
             teacher_fields["agreement_ceiling"] = ceiling(states)
             teacher_fields["bot_agreement_before"] = bot_agreement(task, teacher, states, untaught=True)
             teacher_fields["bot_agreement_after"] = bot_agreement(task, teacher, states)
-    transfer = _transfer(config, pair) if config.transfer_task else {}
     return Summary(
         task=config.task,
         method=config.method,
@@ -271,25 +274,34 @@ def _summarise(config: TrainConfig, pair: Pair, recorder: Recorder, states, seco
         frames_to_success=frames_to_success(recorder.episodes),
         repeatable=not (config.arrows.teacher and config.asking.share > 0),
         **teacher_fields,
-        **transfer,
+        **({} if transfer is None else _measure_transfer(config, pair, transfer)),
     )
 
 
-def _transfer(config: TrainConfig, pair: Pair) -> dict[str, Any]:
+def _transfer_task(config: TrainConfig, pair: Pair) -> Task:
+    """Returns the other task, which the student must be able to read."""
+    task = _task(config, config.transfer_task)
+    if SpokenEnv(task, config.student).observation_space != SpokenEnv(pair.task, config.student).observation_space:
+        raise UserError(
+            f"The transfer task {config.transfer_task} is not observed like {config.task}: choose one of its kind."
+        )
+    return task
+
+
+def _measure_transfer(config: TrainConfig, pair: Pair, task: Task) -> dict[str, Any]:
     """Returns how the finished pair does on the other task, nothing of which was ever taught."""
-    task, adviser = _task(config, config.transfer_task), pair.adviser
+    together = evaluate(task, config.student, pair.actor, config.eval_episodes)
+    alone = evaluate(task, config.student, student_actor(pair.student), config.eval_episodes)
     measured: dict[str, Any] = {
         "transfer_task": config.transfer_task,
-        "transfer_pair_success": evaluate(task, config.student, pair.actor, config.eval_episodes).success,
-        "transfer_student_success": evaluate(
-            task, config.student, student_actor(pair.student), config.eval_episodes
-        ).success,
+        "transfer_pair_success": together.success,
+        "transfer_student_success": alone.success,
     }
-    if adviser is not None:
-        measured["transfer_teacher_success"] = _success(config, task, teacher_actor(task, adviser.teacher))
-        if _measurable(pair):
-            states = agreement_states(task, config.agreement_states)
-            measured["transfer_bot_agreement"] = bot_agreement(task, adviser.teacher, states)
+    if pair.adviser is not None:
+        measured["transfer_teacher_success"] = _success(config, task, teacher_actor(task, pair.adviser.teacher))
+    if pair.adviser is not None and _measurable(pair):
+        states = agreement_states(task, config.agreement_states)
+        measured["transfer_bot_agreement"] = bot_agreement(task, pair.adviser.teacher, states)
     return measured
 
 

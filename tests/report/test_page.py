@@ -167,6 +167,7 @@ def test_settings_leave_out_the_folder(tmp_path):
         "seed",
         "frames",
         "eval_episodes",
+        "transfer_task",
         "threads",
         "ppo",
         "verbalizer",
