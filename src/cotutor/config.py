@@ -249,7 +249,16 @@ def from_yaml(path: Path) -> TrainConfig:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"The configuration {path} cannot be read: {' '.join(str(error).split())}.") from error
-    return _build(TrainConfig(), {} if values is None else values, "")
+    return from_values({} if values is None else values)
+
+
+def from_values(values: Any) -> TrainConfig:
+    """Makes a configuration of a mapping as YAML gives it; fields that are not named keep their defaults.
+
+    Raises:
+        UserError: It is no mapping, names an unknown field, or a value is of another type.
+    """
+    return _build(TrainConfig(), values, "")
 
 
 def _build(default: Any, values: Any, where: str) -> Any:

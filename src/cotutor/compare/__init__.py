@@ -1,0 +1,1 @@
+"""Comparisons: recipes of tasks x methods x seeds, the runs that are kept of them, and honest statistics."""
