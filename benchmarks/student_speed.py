@@ -47,7 +47,7 @@ class Plain(gym.ObservationWrapper):
 def plain(task: Task, config: TrainConfig) -> float:
     """Returns the frames per second of plain Stable-Baselines3."""
     envs = VecMonitor(DummyVecEnv([partial(Plain, task)] * config.ppo.envs))
-    model = make_ppo(envs, config, guided=False)
+    model = make_ppo(envs, config)
     began = time.perf_counter()
     model.learn(config.frames)
     return config.frames / (time.perf_counter() - began)
@@ -55,7 +55,7 @@ def plain(task: Task, config: TrainConfig) -> float:
 
 def ours(task: Task, config: TrainConfig) -> float:
     """Returns the frames per second of method ``ppo``, ledger and progress included."""
-    model = make_ppo(make_envs(task, "image", config.ppo.envs), config, guided=False)
+    model = make_ppo(make_envs(task, "image", config.ppo.envs), config)
     with TemporaryDirectory() as folder, ProgressDisplay(Console(quiet=True), config.frames) as display:
         model.set_logger(Logger(folder, []))
         recorder = Recorder(Ledger(Path(folder) / "ledger.sqlite"), display)

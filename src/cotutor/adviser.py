@@ -210,13 +210,15 @@ class Adviser:
         if context not in self.answers:
             return None
         question = self.task.question(context)
-        advice_A, log_advice_A = per_action(question, self.revised(context), len(self.task.actions))
-        return Guidance(advice_A, log_advice_A, self.trust.of(context))
+        return Guidance(*self._per_action(question, self.revised(context)), self.trust.of(context))
 
     def _guide_state(self, context: str, env: gym.Env[Any, Any]) -> Guidance:
         question = self.task.question(context)
         advice_O = self._revise(question, softmax(self.teacher.score_state(env, question)))
-        return Guidance(*per_action(question, advice_O, len(self.task.actions)), self.trust.of(context))
+        return Guidance(*self._per_action(question, advice_O), self.trust.of(context))
+
+    def _per_action(self, question: Question, advice_O: FloatArray) -> tuple[FloatArray, FloatArray]:
+        return per_action(question, advice_O, len(self.task.actions))
 
     def _revise(self, question: Question, advice_O: FloatArray) -> FloatArray:
         depth = 0 if self.dialogue.channel == "prompt" else self.depth

@@ -29,10 +29,21 @@ def attach(envs: VecEnv, task: Task, config: TrainConfig) -> tuple[GuidedVecEnv,
         UserError: The configuration is out of range or names something unknown.
     """
     validate(config)
+    adviser = make_adviser(task, config)
+    guide = GuidedVecEnv(envs, adviser, config.trust.trial_every, config.seed, config.guidance.prior)
+    return guide, Loop(adviser, guide, config)
+
+
+def make_adviser(task: Task, config: TrainConfig, adviser_class: type[Adviser] = Adviser) -> Adviser:
+    """Makes the teacher that a configuration names, with an empty memory and no trust.
+
+    Raises:
+        UserError: The configuration names something unknown.
+    """
     restate = config.verbalizer.restate
     teacher = make_teacher(config.teacher, task, config.seed, dtype=config.dtype, restate=restate)
     dialogue, trust = config.dialogue, config.trust
-    adviser = Adviser(
+    return adviser_class(
         task,
         teacher,
         FeedbackMemory(len(task.actions), dialogue.decay, dialogue.shrinkage),
@@ -41,5 +52,3 @@ def attach(envs: VecEnv, task: Task, config: TrainConfig) -> tuple[GuidedVecEnv,
         config.asking,
         realtime=config.arrows.realtime,
     )
-    guide = GuidedVecEnv(envs, adviser, trust.trial_every, config.seed, config.guidance.prior)
-    return guide, Loop(adviser, guide, config)

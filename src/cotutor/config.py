@@ -19,6 +19,8 @@ class Method:
     """The student's feedback revises the advice at once."""
     lasting: bool
     """The student's feedback is taught to the teacher's weights."""
+    rival: str | None = None
+    """Module of :mod:`cotutor.rivals` that reaches the student in a way of its own, None for ours."""
 
 
 METHODS = {
@@ -27,6 +29,10 @@ METHODS = {
     "realtime": Method(teacher=True, realtime=True, lasting=False),
     "lasting": Method(teacher=True, realtime=False, lasting=True),
     "mutual": Method(teacher=True, realtime=True, lasting=True),
+    "annealed": Method(teacher=True, realtime=False, lasting=False, rival="annealing"),
+    "hints": Method(teacher=True, realtime=False, lasting=False, rival="hints"),
+    "bc": Method(teacher=True, realtime=False, lasting=False, rival="cloning"),
+    "llm-alone": Method(teacher=True, realtime=False, lasting=False, rival="acting"),
 }
 
 
@@ -141,13 +147,33 @@ class GuidanceConfig:
 
 
 @dataclass(frozen=True)
+class RivalConfig:
+    """What the rivals need beside what all methods share."""
+
+    annealed_weight: float = 10.0
+    """annealed: weight of the cross-entropy with the advice at the start."""
+    annealed_least: float = 0.1
+    """annealed: weight to which it falls linearly."""
+    annealed_fall: float = 0.33
+    """annealed: share of the frames during which it falls."""
+    annealed_drop: float = 0.5
+    """annealed: share of the frames after which it is dropped."""
+    hint_every: float = 5.0
+    """hints: mean number of steps between two hints."""
+    cloning_share: float = 0.1
+    """bc: share of the frames in which the teacher acts, to be cloned."""
+    cloning_epochs: int = 16
+    """bc: passes over those frames."""
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """A run: a task, a method, a teacher and a student."""
 
     task: str = "babyai:GoToRedBallNoDists"
     """What to learn: babyai:NAME, minigrid:NAME, varied:NAME or a full id of minigrid."""
     method: str = "mutual"
-    """ppo, one-way, realtime, lasting or mutual."""
+    """ppo, one-way, realtime, lasting or mutual; or a rival: annealed, hints, bc or llm-alone."""
     teacher: str = "smollm2"
     """smollm2, oracle, random, uniform, adversarial, bow, untrained, hf:ORG/MODEL or a model's folder."""
     student: Literal["text", "image"] = "text"
@@ -177,6 +203,7 @@ class TrainConfig:
     asking: AskingConfig = field(default_factory=AskingConfig)
     lessons: LessonConfig = field(default_factory=LessonConfig)
     guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
+    rivals: RivalConfig = field(default_factory=RivalConfig)
 
     @property
     def arrows(self) -> Method:
@@ -205,9 +232,23 @@ AT_LEAST = {
     "lessons.steps": 1,
     "guidance.distillation_steps": 0,
     "guidance.capacity": 1,
+    "rivals.annealed_weight": 0,
+    "rivals.annealed_least": 0,
+    "rivals.hint_every": 1,
+    "rivals.cloning_epochs": 1,
 }
 POSITIVE = ("ppo.learning_rate", "dialogue.beta", "dialogue.clip", "dialogue.scale_floor")
-FRACTIONS = ("ppo.gamma", "ppo.gae_lambda", "dialogue.decay", "trust.decay", "asking.share", "lessons.anchor")
+FRACTIONS = (
+    "ppo.gamma",
+    "ppo.gae_lambda",
+    "dialogue.decay",
+    "trust.decay",
+    "asking.share",
+    "lessons.anchor",
+    "rivals.annealed_fall",
+    "rivals.annealed_drop",
+    "rivals.cloning_share",
+)
 
 
 def validate(config: TrainConfig) -> None:

@@ -12,7 +12,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from cotutor.adviser import Adviser, per_action
 from cotutor.dialogue import softmax
 from cotutor.students.guidance import PRIOR, policy_probabilities
-from cotutor.students.spaces import count_actions, entries
+from cotutor.students.spaces import entries
 from cotutor.tasks.base import HELD_OUT_SEED, SpokenEnv, Task
 from cotutor.teachers.base import Teacher
 from cotutor.types import FloatArray, Question
@@ -74,13 +74,15 @@ def run_episodes(task: Task, student: str, actor: Actor, episodes: int, seed: in
 
 
 def student_actor(policy: ActorCriticPolicy) -> Actor:
-    """The student alone: its policy without any advice."""
+    """The student alone: its policy, with zeros where training told it something that the task does not."""
 
     def act(observations: Observations, contexts: Sequence[str], envs: Sequence[gym.Env[Any, Any]]) -> FloatArray:
-        if PRIOR in entries(policy.observation_space):
-            prior = np.zeros((len(contexts), count_actions(policy.action_space)), dtype=np.float32)
-            observations = {**observations, PRIOR: prior}
-        return policy_probabilities(policy, observations)
+        untold = {
+            name: np.zeros((len(contexts), *box.shape), dtype=np.float32)
+            for name, box in entries(policy.observation_space).items()
+            if name not in observations
+        }
+        return policy_probabilities(policy, {**observations, **untold})
 
     return act
 

@@ -23,6 +23,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from cotutor.adviser import Adviser
 from cotutor.config import TrainConfig
 from cotutor.dialogue import softmax
+from cotutor.evaluation import Actor, pair_actor, student_actor
 from cotutor.lessons import make_lessons, plan_lessons
 from cotutor.memory import AdvantageScale
 from cotutor.students.distillation import Distillation, States
@@ -67,8 +68,8 @@ class RoundReport:
     Attributes:
         round: Number of the round, from 0.
         frames: Environment steps so far.
-        trust: Trust over all contexts.
-        gain: Mean gain per step of following the advice, in units of the running scale.
+        trust: Trust over all contexts, None where the method does not measure it.
+        gain: Mean gain per step of following the advice, in units of the running scale, None likewise.
         asked: Contexts asked so far.
         teacher_seconds: Seconds that the teacher took so far, lessons included.
         teacher_updates: Teacher updates so far.
@@ -79,8 +80,8 @@ class RoundReport:
 
     round: int
     frames: int
-    trust: float
-    gain: float
+    trust: float | None
+    gain: float | None
     asked: int
     teacher_seconds: float
     teacher_updates: int
@@ -135,6 +136,18 @@ class Loop(BaseCallback):
         residual would count twice and undo what PPO corrected. So the graduate is a network of its own.
         """
         return self.distillation.student
+
+    @property
+    def actor(self) -> Actor:
+        """How the pair acts when training is over: with the advice as prior, else like the student alone."""
+        if not self.config.guidance.prior:
+            return student_actor(self.student)
+        return pair_actor(self.ppo.policy, self.adviser)
+
+    @property
+    def trust(self) -> float | None:
+        """Trust over all contexts, None where the method does not measure it."""
+        return self.adviser.trust.value
 
     def _on_step(self) -> bool:
         return True
@@ -253,8 +266,8 @@ class Loop(BaseCallback):
         return RoundReport(
             round=self.round,
             frames=self.model.num_timesteps,
-            trust=adviser.trust.value,
-            gain=adviser.trust.overall.mean,
+            trust=self.trust,
+            gain=None if self.trust is None else adviser.trust.overall.mean,
             asked=adviser.asked,
             teacher_seconds=adviser.seconds,
             teacher_updates=adviser.teacher.version,

@@ -18,13 +18,15 @@ from cotutor.adviser import Adviser
 from cotutor.attach import attach
 from cotutor.config import TrainConfig, validate
 from cotutor.errors import UserError
-from cotutor.evaluation import Actor, bot_agreement, evaluate, pair_actor, run_episodes, student_actor, teacher_actor
+from cotutor.evaluation import Actor, bot_agreement, evaluate, run_episodes, student_actor, teacher_actor
 from cotutor.loop import Loop, RoundReport
+from cotutor.rivals import make_rival
 from cotutor.runs import folder as runs
 from cotutor.runs.folder import RunFolder
 from cotutor.runs.ledger import Ledger
 from cotutor.runs.progress import Glance, ProgressDisplay
 from cotutor.runs.summary import WINDOW, Summary, frames_to_success
+from cotutor.students.guidance import GuidedPolicy
 from cotutor.students.ppo import make_envs, make_ppo
 from cotutor.tasks import make_task
 from cotutor.tasks.base import HELD_OUT_SEED, SpokenEnv, Task
@@ -60,10 +62,8 @@ class Pair:
 
     @property
     def actor(self) -> Actor:
-        """How the pair acts: with the advice as prior, or like the student alone where there is none."""
-        if self.loop is None or not self.loop.config.guidance.prior:
-            return student_actor(self.student)
-        return pair_actor(self.model.policy, self.loop.adviser)
+        """How the pair acts when training is over; without a teacher it is the student alone."""
+        return student_actor(self.student) if self.loop is None else self.loop.actor
 
 
 def build(config: TrainConfig) -> Pair:
@@ -77,9 +77,11 @@ def build(config: TrainConfig) -> Pair:
     task = _task(config, config.task)
     envs = make_envs(task, config.student, config.ppo.envs)
     if not config.arrows.teacher:
-        return Pair(task, make_ppo(envs, config, guided=False), None)
+        return Pair(task, make_ppo(envs, config), None)
+    if config.arrows.rival is not None:
+        return Pair(task, *make_rival(config.arrows.rival, envs, task, config))
     guide, loop = attach(envs, task, config)
-    return Pair(task, make_ppo(guide, config, guided=True), loop)
+    return Pair(task, make_ppo(guide, config, GuidedPolicy), loop)
 
 
 def _task(config: TrainConfig, name: str) -> Task:
@@ -232,7 +234,7 @@ def _summarise(
         "bot_agreement_after": None,
         "agreement_ceiling": None,
         "distinct_contexts": None,
-        "trust": None,
+        "trust": None if pair.loop is None else pair.loop.trust,
     }
     together = alone
     if adviser is not None:
@@ -243,7 +245,6 @@ def _summarise(
             "contexts_asked": adviser.asked,
             "teacher_updates": teacher.version,
             "distinct_contexts": len(adviser.met),
-            "trust": adviser.trust.value,
         }
         together = evaluate(task, config.student, pair.actor, config.eval_episodes)
         before = teacher_actor(task, teacher, untaught=True)

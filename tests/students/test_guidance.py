@@ -6,7 +6,7 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
 from cotutor.config import PPOConfig, TrainConfig
-from cotutor.students.guidance import PRIOR, GuidedVecEnv, policy_probabilities
+from cotutor.students.guidance import PRIOR, GuidedPolicy, GuidedVecEnv, policy_probabilities
 from cotutor.students.ppo import make_envs, make_ppo
 from cotutor.tasks import make_task
 
@@ -32,7 +32,7 @@ class Constant:
 def guided(trust: float, trial_every: int = 0, on_probation: bool = False):
     envs = make_envs(TASK, "text", CONFIG.ppo.envs)
     guide = GuidedVecEnv(envs, Constant(trust, on_probation), trial_every, seed=0)
-    return guide, make_ppo(guide, CONFIG, guided=True)
+    return guide, make_ppo(guide, CONFIG, GuidedPolicy)
 
 
 def test_the_policy_is_the_free_policy_times_advice_to_the_power_of_trust():
@@ -79,7 +79,7 @@ def test_stored_log_probabilities_stay_true():
 def test_without_advice_guided_ppo_is_plain_ppo_bit_for_bit():
     _, with_zero_prior = guided(trust=0.0)
     with_zero_prior.learn(192)
-    plain = make_ppo(make_envs(TASK, "text", CONFIG.ppo.envs), CONFIG, guided=False)
+    plain = make_ppo(make_envs(TASK, "text", CONFIG.ppo.envs), CONFIG)
     plain.learn(192)
     weights = [value for name, value in with_zero_prior.policy.state_dict().items() if "pi_features" not in name]
     others = [value for name, value in plain.policy.state_dict().items() if "pi_features" not in name]

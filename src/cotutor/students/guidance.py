@@ -146,18 +146,25 @@ class GuidedVecEnv(VecEnvWrapper):
     One episode in ``trial_every``, drawn at random, is the trial: it acts without the prior, or, while the teacher is
     on probation, it alone acts with it.
 
+    A rival that tells the student something else overrides ``entry``, ``width`` and ``_tell``.
+
     Args:
         venv: Environments whose ``info`` carries ``context`` (:class:`cotutor.tasks.base.SpokenEnv`).
         adviser: Who advises.
         trial_every: Mean number of episodes per trial episode; 0 for no trial.
         seed: Seed of the draw.
         prior: Whether the advice reaches the policy's logits at all; without, there is nothing to try.
+
+    Attributes:
+        entry: Name of the observation's entry that tells the student something.
     """
+
+    entry = PRIOR
 
     def __init__(self, venv: VecEnv, adviser: Adviser, trial_every: int, seed: int, prior: bool = True) -> None:
         self.actions = count_actions(venv.action_space)
-        space = gym.spaces.Box(-np.inf, np.inf, (self.actions,), dtype=np.float32)
-        super().__init__(venv, gym.spaces.Dict({**entries(venv.observation_space), PRIOR: space}))
+        space = gym.spaces.Box(-np.inf, np.inf, (self.width,), dtype=np.float32)
+        super().__init__(venv, gym.spaces.Dict({**entries(venv.observation_space), self.entry: space}))
         if not isinstance(venv.unwrapped, DummyVecEnv):
             raise UserError("Guidance needs environments that step in this process: use a DummyVecEnv.")
         self.plain = venv.unwrapped
@@ -171,6 +178,11 @@ class GuidedVecEnv(VecEnvWrapper):
         self.steps: list[Step] = []
         self.ended: list[tuple[bool, float]] = []
 
+    @property
+    def width(self) -> int:
+        """Size of the entry."""
+        return self.actions
+
     def reset(self) -> dict[str, NDArray[Any]]:
         observations = cast(dict[str, NDArray[Any]], self.venv.reset())
         for i in range(self.num_envs):
@@ -180,7 +192,7 @@ class GuidedVecEnv(VecEnvWrapper):
     def step_wait(self):
         observations, rewards, dones, infos = self.venv.step_wait()
         for i in np.flatnonzero(dones).tolist():
-            infos[i]["terminal_observation"][PRIOR] = np.zeros(self.actions, dtype=np.float32)
+            infos[i]["terminal_observation"][self.entry] = np.zeros(self.width, dtype=np.float32)
             infos[i] |= {"trial": bool(self.trial_E[i]), "with_prior": bool(self.with_prior_E[i])}
             self.ended.append((bool(self.with_prior_E[i]), float(infos[i]["episode"]["r"])))
             self.episode_E[i] += self.num_envs
@@ -212,4 +224,8 @@ class GuidedVecEnv(VecEnvWrapper):
         full_E = np.where(self.trial_E, 1.0, trust_E)
         weight_E = np.where(self.with_prior_E, full_E, 0.0)
         self.steps.append(Step(contexts, log_advice_EA, weight_E, self.trial_E.copy(), self.episode_E.copy()))
-        return {**observations, PRIOR: (weight_E[:, None] * log_advice_EA).astype(np.float32)}
+        return {**observations, self.entry: self._tell(log_advice_EA, weight_E).astype(np.float32)}
+
+    def _tell(self, log_advice_EA: NDArray[np.float64], weight_E: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Returns the entry, shape (E, width)."""
+        return weight_E[:, None] * log_advice_EA

@@ -1,14 +1,17 @@
 """Stable-Baselines3's PPO on a task, guided or plain."""
 
 from functools import partial
+from typing import Any, TypeVar
 
 from stable_baselines3 import PPO
+from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
 
 from cotutor.config import TrainConfig
 from cotutor.students.encoder import Encoder
-from cotutor.students.guidance import GuidedPolicy
 from cotutor.tasks.base import SpokenEnv, Task
+
+Algorithm = TypeVar("Algorithm", bound=PPO)
 
 
 def make_envs(task: Task, student: str, count: int) -> VecEnv:
@@ -16,11 +19,25 @@ def make_envs(task: Task, student: str, count: int) -> VecEnv:
     return VecMonitor(DummyVecEnv([partial(SpokenEnv, task, student)] * count))
 
 
-def make_ppo(envs: VecEnv, config: TrainConfig, guided: bool) -> PPO:
-    """Makes the student; only its policy's class depends on whether it is guided."""
+def make_ppo(
+    envs: VecEnv,
+    config: TrainConfig,
+    policy: str | type[ActorCriticPolicy] = "MultiInputPolicy",
+    algorithm: type[Algorithm] = PPO,
+    **policy_options: Any,
+) -> Algorithm:
+    """Makes the student, whose network and settings are those of every method.
+
+    Args:
+        envs: What to learn on.
+        config: The run.
+        policy: Class of the policy: :class:`cotutor.students.guidance.GuidedPolicy` reads the prior.
+        algorithm: PPO or what a method makes of it.
+        policy_options: What else the policy's class needs to know.
+    """
     settings = config.ppo
-    return PPO(
-        GuidedPolicy if guided else "MultiInputPolicy",
+    return algorithm(
+        policy,
         envs,
         learning_rate=settings.learning_rate,
         n_steps=settings.steps,
@@ -30,7 +47,7 @@ def make_ppo(envs: VecEnv, config: TrainConfig, guided: bool) -> PPO:
         gae_lambda=settings.gae_lambda,
         clip_range=settings.clip_range,
         ent_coef=settings.entropy,
-        policy_kwargs={"features_extractor_class": Encoder, "net_arch": [64]},
+        policy_kwargs={"features_extractor_class": Encoder, "net_arch": [64], **policy_options},
         seed=config.seed,
         device="cpu",
     )

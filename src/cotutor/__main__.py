@@ -1,0 +1,5 @@
+"""``python -m cotutor``."""
+
+from cotutor.cli import main
+
+main()

@@ -1,0 +1,37 @@
+"""The rivals: published ways in which a language model reaches a student, on our tasks, students and evaluation.
+
+Each module names its source and every departure from it. All of them are one-way: nothing that the student finds out
+comes back to the teacher. They put the same questions to the same teacher within the same budget as our own methods.
+"""
+
+from collections.abc import Callable
+
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import VecEnv
+
+from cotutor.config import TrainConfig
+from cotutor.loop import Loop
+from cotutor.rivals import acting, annealing, cloning, hints
+from cotutor.tasks.base import Task
+
+MAKERS: dict[str, Callable[[VecEnv, Task, TrainConfig], tuple[PPO, Loop]]] = {
+    "acting": acting.make,
+    "annealing": annealing.make,
+    "cloning": cloning.make,
+    "hints": hints.make,
+}
+
+
+def make_rival(name: str, envs: VecEnv, task: Task, config: TrainConfig) -> tuple[PPO, Loop]:
+    """Makes the student and the loop of a rival.
+
+    Args:
+        name: Its module here.
+        envs: Environments in this process that speak.
+        task: Their task.
+        config: The run.
+
+    Raises:
+        UserError: The configuration names something unknown.
+    """
+    return MAKERS[name](envs, task, config)

@@ -1,0 +1,116 @@
+"""``bc``: the teacher acts, the student clones it, and then learns by PPO alone.
+
+Source: behaviour cloning before reinforcement learning, as AlphaGo (Silver et al. 2016) has it; on BabyAI with PPO
+after it, Chevalier-Boisvert et al. 2019, arXiv 1810.08272, section 4.
+
+Departures, all in its favour:
+
+- The teacher's whole distribution is cloned, not the actions that it took: less noise for the same questions.
+- The critic learns the returns beside it: a fresh critic would let PPO unlearn at once what was cloned.
+
+The teacher's turn is part of the budget of frames.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from stable_baselines3 import PPO
+from stable_baselines3.common.vec_env import VecEnv
+
+from cotutor.config import TrainConfig
+from cotutor.dialogue import softmax
+from cotutor.evaluation import Actor, student_actor
+from cotutor.loop import Loop, Rollout
+from cotutor.rivals.acting import silence
+from cotutor.rivals.one_way import OneWayLoop, PatientPPO, SetTrust, one_way
+from cotutor.students.distillation import States
+from cotutor.students.guidance import PRIOR, GuidedPolicy, categorical
+from cotutor.students.ppo import make_ppo
+from cotutor.tasks.base import Task
+from cotutor.types import FloatArray
+
+
+class CloningLoop(OneWayLoop):
+    """Collects while the teacher acts, clones it once, and stays out of the way from then on."""
+
+    rollouts: list[tuple[Rollout, FloatArray]]
+
+    def _init_callback(self) -> None:
+        super()._init_callback()
+        self.rollouts = []
+
+    @property
+    def actor(self) -> Actor:
+        return student_actor(self.ppo.policy)
+
+    def _on_rollout_end(self) -> None:
+        if not self.patient.patient:
+            rollout = self.read_rollout()
+            self.adviser.meet(rollout.contexts)
+            self.on_round(self._report([], None))
+            self.round += 1
+            return
+        super()._on_rollout_end()
+        if self.model.num_timesteps >= self.config.rivals.cloning_share * self.config.frames:
+            self.distillation_loss = self.clone()
+            self.patient.patient = False
+
+    def record(self, rollout: Rollout) -> None:
+        super().record(rollout)
+        returns_N = self.ppo.rollout_buffer.returns.reshape(-1).astype(np.float64)
+        self.rollouts.append((rollout, returns_N))
+
+    @property
+    def patient(self) -> PatientPPO:
+        """The student, who waits for the teacher's turn to end."""
+        assert isinstance(self.model, PatientPPO)
+        return self.model
+
+    def clone(self) -> float:
+        """Takes the epochs of cloning, ends the teacher's turn, and returns the last epoch's cross-entropy."""
+        states, advice_NA, returns_N = self.demonstrations()
+        policy, settings = self.ppo.policy, self.config.ppo
+        optimizer = torch.optim.Adam(policy.parameters(), lr=settings.learning_rate, eps=1e-5)
+        random = np.random.default_rng(self.config.seed)
+        losses: list[float] = []
+        for _ in range(self.config.rivals.cloning_epochs):
+            losses = []
+            order_N = random.permutation(len(returns_N))
+            for first in range(0, len(order_N), settings.batch_size):
+                places = order_N[first : first + settings.batch_size]
+                batch = {name: torch.as_tensor(values[places]) for name, values in states.items()}
+                cross_entropy = -(torch.as_tensor(advice_NA[places]) * categorical(policy, batch).logits).sum(1).mean()
+                error_B = policy.predict_values(batch).flatten() - torch.as_tensor(returns_N[places])
+                optimizer.zero_grad()
+                (cross_entropy + self.ppo.vf_coef * error_B.square().mean()).backward()
+                torch.nn.utils.clip_grad_norm_(policy.parameters(), self.ppo.max_grad_norm)
+                optimizer.step()
+                losses.append(float(cross_entropy.detach()))
+        trust = self.adviser.trust
+        assert isinstance(trust, SetTrust)
+        trust.set = 0.0
+        self.adviser.refresh()
+        self.rollouts.clear()
+        return float(np.mean(losses)) if losses else 0.0
+
+    def demonstrations(self) -> tuple[States, NDArray[np.float32], NDArray[np.float32]]:
+        """Returns the states on whose contexts there is advice by now, that advice, and their λ-returns."""
+        contexts = [context for rollout, _ in self.rollouts for context in rollout.contexts]
+        then_NA = np.concatenate([rollout.log_advice_NA for rollout, _ in self.rollouts])
+        log_advice_NA, _ = self.adviser.recall(contexts, then_NA)
+        advised_N = log_advice_NA.any(axis=1)
+        states = {
+            name: np.concatenate([rollout.observations[name] for rollout, _ in self.rollouts])[advised_N]
+            for name in self.rollouts[0][0].observations
+        }
+        states[PRIOR] = np.zeros_like(states[PRIOR])
+        returns_N = np.concatenate([returns for _, returns in self.rollouts])[advised_N]
+        return states, softmax(log_advice_NA[advised_N]).astype(np.float32), returns_N.astype(np.float32)
+
+
+def make(envs: VecEnv, task: Task, config: TrainConfig) -> tuple[PPO, Loop]:
+    """Makes a student that waits to clone the teacher, and its loop."""
+    guide, adviser, plain = one_way(envs, task, config)
+    model = make_ppo(guide, config, GuidedPolicy, PatientPPO)
+    silence(model)
+    return model, CloningLoop(adviser, guide, plain)
