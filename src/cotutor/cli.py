@@ -63,6 +63,33 @@ class Doctor:
 
 
 @dataclass(frozen=True)
+class Compare:
+    """Run a recipe of tasks x methods x seeds, and write its tables and its page.
+
+    Runs that are there already are not done again, so the same command goes on where it stopped.
+    """
+
+    recipe: Annotated[str, tyro.conf.Positional]
+    """A shipped recipe's name, or a YAML file."""
+    out: Path | None = None
+    """Folder for what is kept: runs/*.json, README.md, report.html; by default results/RECIPE."""
+    work: Path | None = None
+    """Folder for the run folders; by default runs/RECIPE."""
+    jobs: int = 0
+    """Runs at a time; 0 for one a core."""
+    tasks: tuple[str, ...] = ()
+    """Only these tasks of the recipe."""
+    methods: tuple[str, ...] = ()
+    """Only these methods of the recipe."""
+    seeds: tuple[int, ...] = ()
+    """These seeds instead of the recipe's."""
+    dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Only say what there is to do and what it will cost."""
+    tables_only: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Run nothing; write tables and page from what is kept."""
+
+
+@dataclass(frozen=True)
 class Train(TrainConfig):
     """Let a teacher and a student teach each other, and write a run's folder.
 
@@ -107,6 +134,7 @@ def _parse(arguments: list[str], defaults: TrainConfig) -> "Command":
     train = Train(**{field.name: getattr(defaults, field.name) for field in fields(TrainConfig)})
     commands = (
         Annotated[Train, tyro.conf.subcommand("train", default=train)]
+        | Annotated[Compare, tyro.conf.subcommand("compare")]
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
         | Annotated[Ask, tyro.conf.subcommand("ask")]
         | Annotated[Tasks, tyro.conf.subcommand("tasks")]
@@ -124,6 +152,29 @@ def _train(command: Train) -> None:
     report = write_report(folder.path)
     console.print(escape(verdict(summary)), highlight=False, soft_wrap=True)
     console.print(f"The report is in {escape(str(report))}", highlight=False, soft_wrap=True)
+
+
+def _compare(command: Compare) -> None:
+    from cotutor.compare.recipe import choose, load_recipe  # noqa: PLC0415
+    from cotutor.compare.runner import default_jobs, make_plan, plan_table, run_recipe  # noqa: PLC0415
+
+    if command.jobs < 0:
+        raise UserError(f"--jobs is {command.jobs}, but must be at least 0.")
+    whole = load_recipe(command.recipe)
+    chosen = choose(whole, list(command.tasks), list(command.methods), list(command.seeds))
+    out = command.out or Path("results") / whole.name
+    work = command.work or Path("runs") / whole.name
+    jobs = command.jobs or default_jobs()
+    if command.dry_run:
+        table, cost = plan_table(make_plan(chosen, out / "runs"), jobs)
+        console.print(table)
+        console.print(cost, highlight=False, soft_wrap=True)
+        return
+    failed = [] if command.tables_only else run_recipe(chosen, out, work, jobs, console)
+    for cell in failed:
+        console.print(f"failed: {escape(str(cell.folder(work)))}.log says why", highlight=False, soft_wrap=True)
+    if failed:
+        sys.exit(1)
 
 
 def _evaluate(command: Evaluate) -> None:
@@ -187,5 +238,12 @@ def _doctor(command: Doctor) -> None:
     show(diagnose(), console)
 
 
-Command = Train | Evaluate | Ask | Tasks | Doctor
-COMMANDS: dict[type, Callable] = {Train: _train, Evaluate: _evaluate, Ask: _ask, Tasks: _tasks, Doctor: _doctor}
+Command = Train | Compare | Evaluate | Ask | Tasks | Doctor
+COMMANDS: dict[type, Callable] = {
+    Train: _train,
+    Compare: _compare,
+    Evaluate: _evaluate,
+    Ask: _ask,
+    Tasks: _tasks,
+    Doctor: _doctor,
+}

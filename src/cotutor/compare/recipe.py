@@ -21,6 +21,7 @@ from typing import Any
 
 import yaml
 
+from cotutor.compare.kept import file_name
 from cotutor.config import TrainConfig, from_values, validate
 from cotutor.errors import UserError
 
@@ -65,9 +66,18 @@ class Cell:
     settings: Settings
 
     @property
+    def name(self) -> str:
+        """The name of its files."""
+        return file_name(self.task, self.method, self.seed)
+
+    @property
     def config(self) -> TrainConfig:
         """The configuration of the run."""
         return from_values(self.settings)
+
+    def folder(self, work: Path) -> Path:
+        """Returns its run folder."""
+        return work / self.name
 
 
 @dataclass(frozen=True, slots=True)
