@@ -1,0 +1,244 @@
+"""What a comparison came to: its answer in words, and its tables in Markdown."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import isinf
+
+from cotutor.compare.kept import KeptRun
+from cotutor.compare.recipe import ComparedTask, Recipe
+from cotutor.compare.statistics import (
+    FEWEST,
+    Claim,
+    Estimate,
+    area,
+    compare,
+    estimate,
+    frames_to,
+    iqm,
+    median_of,
+    seconds_to,
+)
+
+MEASURES: dict[str, str] = {"area": "area under the learning curve", "pair": "success of the pair at the end"}
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The runs that are kept of one task of a recipe.
+
+    Attributes:
+        task: The task, with its methods in the order of the recipe.
+        runs: The runs by method; methods without any are left out.
+    """
+
+    task: ComparedTask
+    runs: dict[str, list[KeptRun]]
+
+    @property
+    def budget(self) -> int:
+        """Frames up to which areas are taken: the smallest budget of the runs, so that all are treated alike."""
+        return min(run.summary.frames for runs in self.runs.values() for run in runs)
+
+    def values(self, measure: str, method: str) -> list[float]:
+        """Returns a measure of the runs of a method."""
+        return [MEASURE[measure](run, self.budget) for run in self.runs[method]]
+
+    def claims(self, measure: str) -> list[Claim]:
+        """Returns the subject against every other method that has runs; none if the subject has none."""
+        task = self.task
+        if task.subject not in self.runs:
+            return []
+        return [
+            compare(
+                task.name,
+                measure,
+                task.subject,
+                other,
+                {method: self.values(measure, method) for method in (task.subject, other)},
+            )
+            for other in self.runs
+            if other != task.subject
+        ]
+
+
+MEASURE: dict[str, Callable[[KeptRun, int], float]] = {
+    "area": lambda run, budget: area(run.curve, budget),
+    "pair": lambda run, budget: run.summary.pair_success,
+}
+
+
+def gather(recipe: Recipe, runs: Sequence[KeptRun]) -> list[Results]:
+    """Sorts kept runs by the recipe's tasks and methods; what the recipe does not name is left out."""
+    results = []
+    for task in recipe.tasks:
+        mine = [run for run in runs if run.task == task.name]
+        by_method = {method: [run for run in mine if run.method == method] for method in task.methods}
+        results.append(Results(task, {method: found for method, found in by_method.items() if found}))
+    return results
+
+
+def answer(results: Results) -> str:
+    """Returns what the runs say about the language model's own share, in a sentence or two a measure."""
+    task = results.task
+    missing = [control for control in task.controls if control not in results.runs]
+    if task.subject not in results.runs or len(missing) == len(task.controls):
+        return "What the language model's own share is cannot be said yet: runs are missing."
+    said = [_answer(results, measure) for measure in MEASURES]
+    if missing:
+        said.append(f"No runs yet of {_listed(missing)}.")
+    return " ".join(said)
+
+
+def _answer(results: Results, measure: str) -> str:
+    task = results.task
+    claims = [claim for claim in results.claims(measure) if claim.other in task.controls]
+    by_verdict: dict[str, list[Claim]] = {}
+    for claim in claims:
+        by_verdict.setdefault(claim.verdict, []).append(claim)
+    name = MEASURES[measure]
+    if set(by_verdict) == {"ahead"}:
+        least = min(claims, key=lambda claim: claim.difference.value)
+        return (
+            f"In the {name}, {task.subject} is ahead of every control; the least of these gaps is the language model's "
+            f"own share: {signed(least.difference)} against {least.other}."
+        )
+    if "ahead" not in by_verdict and "too few runs" not in by_verdict:
+        return (
+            f"In the {name}, no control is shown to be worse than {task.subject}: no share of language is shown. "
+            + (f"It is behind {_gaps(by_verdict['behind'])}." if "behind" in by_verdict else "").strip()
+        )
+    words = {
+        "ahead": "it is ahead of",
+        "no difference shown": "no difference is shown to",
+        "behind": "it is behind",
+        "too few runs": f"there are too few runs (fewer than {FEWEST}) to compare it with",
+    }
+    parts = [f"{words[verdict]} {_gaps(found)}" for verdict, found in by_verdict.items()]
+    share = "" if "too few runs" in by_verdict else " So what it gains there is not the language model's own."
+    return f"In the {name} of {task.subject}: {'; '.join(parts)}.{share}"
+
+
+def _gaps(claims: Sequence[Claim]) -> str:
+    return _listed([f"{claim.other} ({signed(claim.difference)})" for claim in claims])
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else names[0]
+
+
+def signed(difference: Estimate) -> str:
+    """Returns a difference with its interval as text."""
+    return f"{difference.value:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}]"
+
+
+def shown(values: Sequence[float]) -> str:
+    """Returns the interquartile mean and its interval as text; the mean alone where there are fewer than two runs."""
+    if len(values) < 2:
+        return f"{values[0]:.2f}"
+    found = estimate(iqm, values)
+    return f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]"
+
+
+def until(values: Sequence[float]) -> str:
+    """Returns a median of frames or seconds with how many runs got there as text."""
+    middle, reached = median_of(values)
+    return f"{'never' if isinf(middle) else f'{middle:,.0f}'} ({reached}/{len(values)})"
+
+
+def _mean(runs: Sequence[KeptRun], field: str, digits: int) -> str:
+    values = [getattr(run.summary, field) for run in runs]
+    known = [value for value in values if value is not None]
+    return f"{sum(known) / len(known):,.{digits}f}" if known else "–"
+
+
+COLUMNS: dict[str, Callable[[Results, str], str]] = {
+    "n": lambda results, method: str(len(results.runs[method])),
+    "area": lambda results, method: shown(results.values("area", method)),
+    "pair": lambda results, method: shown(results.values("pair", method)),
+    "student alone": lambda results, method: shown([run.summary.student_success for run in results.runs[method]]),
+    "frames to 50%": lambda results, method: until([frames_to(run, 0.5) for run in results.runs[method]]),
+    "to 90%": lambda results, method: until([frames_to(run, 0.9) for run in results.runs[method]]),
+    "to 95%": lambda results, method: until([frames_to(run, 0.95) for run in results.runs[method]]),
+    "seconds to 90%": lambda results, method: until([seconds_to(run, 0.9) for run in results.runs[method]]),
+    "teacher before": lambda results, method: _mean(results.runs[method], "teacher_success_before", 2),
+    "after": lambda results, method: _mean(results.runs[method], "teacher_success_after", 2),
+    "agreement before": lambda results, method: _mean(results.runs[method], "bot_agreement_before", 2),
+    "after ": lambda results, method: _mean(results.runs[method], "bot_agreement_after", 2),
+    "ceiling": lambda results, method: _mean(results.runs[method], "agreement_ceiling", 2),
+    "trust": lambda results, method: _mean(results.runs[method], "trust", 2),
+    "asked": lambda results, method: _mean(results.runs[method], "contexts_asked", 0),
+    "seconds": lambda results, method: _mean(results.runs[method], "wall_seconds", 0),
+    "teacher's": lambda results, method: _mean(results.runs[method], "teacher_seconds", 0),
+}
+TRANSFER: dict[str, Callable[[Results, str], str]] = {
+    "pair, unseen": lambda results, method: shown(
+        [run.summary.transfer_pair_success or 0.0 for run in results.runs[method]]
+    ),
+    "student alone, unseen": lambda results, method: shown(
+        [run.summary.transfer_student_success or 0.0 for run in results.runs[method]]
+    ),
+}
+
+HOW_TO_READ = f"""\
+Each line is a method, n its runs (seeds). **area**: mean success in training over all frames (success over the last 100
+episodes, trials left out). **pair**, **student alone**: success in 128 held-out episodes when training is over, with
+and without the advice. All three are interquartile means with 95% bootstrap intervals. **frames to**, **seconds to**:
+median over runs until the success over the last 100 training episodes reached a threshold; a run that never got there
+counts as later than all that did, and in brackets stands how many did. **teacher**: success of the teacher alone before
+and after; **agreement**: share of fixed states in which its best option is as good as the bot's, and the most that any
+map from contexts to options reaches. A difference is claimed with {FEWEST} runs or more on both sides, if its 95%
+interval leaves out zero and an exact permutation test rejects equality at 5%; it is not corrected for the number of
+comparisons. Seconds were measured with several runs side by side and say little."""
+
+
+def markdown(recipe: Recipe, runs: Sequence[KeptRun], command: str) -> str:
+    """Returns the results of a comparison as Markdown.
+
+    Args:
+        recipe: What was compared.
+        runs: The runs that are kept of it.
+        command: The command that makes these results.
+    """
+    parts = [f"# {recipe.name}", " ".join(recipe.about.split()), f"Made by `{command}` from the runs in `runs/`."]
+    for results in gather(recipe, runs):
+        if not results.runs:
+            continue
+        settings = results.task.settings
+        parts += [
+            f"## {results.task.name}: `{settings.get('task')}`, {results.budget:,} frames",
+            f"**What is the language model's own share?** {answer(results)}",
+            _table(results),
+            *([_claims(results)] if results.task.subject in results.runs and len(results.runs) > 1 else []),
+        ]
+    return "\n\n".join([*parts, "## How to read this", HOW_TO_READ]) + "\n"
+
+
+def _table(results: Results) -> str:
+    transferred = any(run.summary.transfer_task for runs in results.runs.values() for run in runs)
+    columns = {**COLUMNS, **TRANSFER} if transferred else COLUMNS
+    rows = [[method, *(column(results, method) for column in columns.values())] for method in results.runs]
+    return _grid(["method", *columns], rows)
+
+
+def _claims(results: Results) -> str:
+    rows = []
+    areas, pairs = results.claims("area"), results.claims("pair")
+    for by_area, by_pair in zip(areas, pairs, strict=True):
+        rows.append(
+            [
+                by_area.other,
+                signed(by_area.difference),
+                f"{by_area.better.value:.2f}",
+                by_area.verdict,
+                signed(by_pair.difference),
+                f"{by_pair.better.value:.2f}",
+                by_pair.verdict,
+            ]
+        )
+    head = [f"{results.task.subject} against", "area", "P(better)", "so", "pair", "P(better) ", "so "]
+    return _grid(head, rows)
+
+
+def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cell.strip().replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
