@@ -40,8 +40,14 @@ def make_adviser(task: Task, config: TrainConfig, adviser_class: type[Adviser] =
     Raises:
         UserError: The configuration names something unknown.
     """
-    restate = config.verbalizer.restate
-    teacher = make_teacher(config.teacher, task, config.seed, dtype=config.dtype, restate=restate)
+    teacher = make_teacher(
+        config.teacher,
+        task,
+        config.seed,
+        dtype=config.dtype,
+        restate=config.verbalizer.restate,
+        shots=config.shots,
+    )
     dialogue, trust = config.dialogue, config.trust
     return adviser_class(
         task,

@@ -21,6 +21,8 @@ class Method:
     """The student's feedback is taught to the teacher's weights."""
     rival: str | None = None
     """Module of :mod:`cotutor.rivals` that reaches the student in a way of its own, None for ours."""
+    language_policy: bool = False
+    """The language model is the policy, and there is no other student."""
 
 
 METHODS = {
@@ -33,6 +35,7 @@ METHODS = {
     "hints": Method(teacher=True, realtime=False, lasting=False, rival="hints"),
     "bc": Method(teacher=True, realtime=False, lasting=False, rival="cloning"),
     "llm-alone": Method(teacher=True, realtime=False, lasting=False, rival="acting"),
+    "llm-policy": Method(teacher=False, realtime=False, lasting=False, language_policy=True),
 }
 
 
@@ -167,13 +170,45 @@ class RivalConfig:
 
 
 @dataclass(frozen=True)
+class LanguagePolicyConfig:
+    """PPO of ``llm-policy`` (:mod:`cotutor.rivals.language_policy`), as in Lamorel's example if not said otherwise."""
+
+    envs: int = 8
+    """Environments stepped together (Lamorel 2, GLAM 32)."""
+    steps: int = 32
+    """Steps of each environment in a rollout; envs x steps frames, 256 as there, make an iteration."""
+    batch_size: int = 64
+    """Frames in a gradient step (GLAM 64, Lamorel 8)."""
+    epochs: int = 4
+    """Passes over a rollout."""
+    learning_rate: float = 3e-4
+    """Of Adam, constant (there 1e-6, with which LoRA matrices of rank 8 do not learn: see the lab notes)."""
+    gamma: float = 0.99
+    """Discount per step."""
+    gae_lambda: float = 0.99
+    """λ of generalised advantage estimation."""
+    clip_range: float = 0.2
+    """ε of PPO's clipped objective."""
+    entropy: float = 0.01
+    """Weight of the entropy bonus."""
+    value: float = 0.5
+    """Weight of the value loss."""
+    largest_gradient: float = 0.5
+    """Largest norm of a gradient step."""
+    reward_scale: float = 20.0
+    """Factor on the reward that PPO sees."""
+    calibrated: bool = False
+    """Start from calibrated scores, like our teachers (there: raw)."""
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """A run: a task, a method, a teacher and a student."""
 
     task: str = "babyai:GoToRedBallNoDists"
     """What to learn: babyai:NAME, minigrid:NAME, varied:NAME or a full id of minigrid."""
     method: str = "mutual"
-    """ppo, one-way, realtime, lasting or mutual; or a rival: annealed, hints, bc or llm-alone."""
+    """ppo, one-way, realtime, lasting or mutual; or a rival: annealed, hints, bc, llm-alone or llm-policy."""
     teacher: str = "smollm2"
     """smollm2, oracle, random, uniform, adversarial, bow, untrained, hf:ORG/MODEL or a model's folder."""
     student: Literal["text", "image"] = "text"
@@ -196,6 +231,8 @@ class TrainConfig:
     """CPU threads; 0 for all cores."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of the teacher; auto takes bfloat16 where the hardware computes it."""
+    shots: int = 0
+    """Worked examples in the language model's prompt: 0 to 8 states with what the bot does there."""
     ppo: PPOConfig = field(default_factory=PPOConfig)
     verbalizer: VerbalizerConfig = field(default_factory=VerbalizerConfig)
     dialogue: DialogueConfig = field(default_factory=DialogueConfig)
@@ -204,6 +241,7 @@ class TrainConfig:
     lessons: LessonConfig = field(default_factory=LessonConfig)
     guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
     rivals: RivalConfig = field(default_factory=RivalConfig)
+    llm_policy: LanguagePolicyConfig = field(default_factory=LanguagePolicyConfig)
 
     @property
     def arrows(self) -> Method:
@@ -236,8 +274,22 @@ AT_LEAST = {
     "rivals.annealed_least": 0,
     "rivals.hint_every": 1,
     "rivals.cloning_epochs": 1,
+    "shots": 0,
+    "llm_policy.envs": 1,
+    "llm_policy.steps": 2,
+    "llm_policy.batch_size": 2,
+    "llm_policy.epochs": 1,
 }
-POSITIVE = ("ppo.learning_rate", "dialogue.beta", "dialogue.clip", "dialogue.scale_floor")
+AT_MOST = {"shots": 8}
+POSITIVE = (
+    "ppo.learning_rate",
+    "dialogue.beta",
+    "dialogue.clip",
+    "dialogue.scale_floor",
+    "llm_policy.learning_rate",
+    "llm_policy.largest_gradient",
+    "llm_policy.reward_scale",
+)
 FRACTIONS = (
     "ppo.gamma",
     "ppo.gae_lambda",
@@ -248,6 +300,8 @@ FRACTIONS = (
     "rivals.annealed_fall",
     "rivals.annealed_drop",
     "rivals.cloning_share",
+    "llm_policy.gamma",
+    "llm_policy.gae_lambda",
 )
 
 
@@ -265,6 +319,9 @@ def validate(config: TrainConfig) -> None:
     for name, least in AT_LEAST.items():
         if value(name) < least:
             raise UserError(f"{name} is {value(name)}, but must be at least {least}.")
+    for name, most in AT_MOST.items():
+        if value(name) > most:
+            raise UserError(f"{name} is {value(name)}, but must be at most {most}.")
     for name in POSITIVE:
         if not value(name) > 0:
             raise UserError(f"{name} is {value(name)}, but must be positive.")

@@ -11,7 +11,6 @@ from cotutor.evaluation import (
     Outcome,
     evaluate,
     expert_actor,
-    student_actor,
     teacher_actor,
 )
 from cotutor.runs import folder as runs
@@ -67,7 +66,7 @@ def evaluate_run(path: Path, episodes: int) -> dict[str, Outcome]:
         raise UserError(f"--episodes is {episodes}, but must be at least 1.")
     pair, student = load(path)
     task = pair.task
-    actors = {"student": student_actor(pair.student)}
+    actors = {"student": pair.alone}
     if pair.adviser is not None:
         actors = {
             "pair": pair.actor,

@@ -4,7 +4,7 @@ import os
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -31,6 +31,10 @@ from cotutor.students.ppo import make_envs, make_ppo
 from cotutor.tasks import make_task
 from cotutor.tasks.base import HELD_OUT_SEED, SpokenEnv, Task
 from cotutor.tasks.check import agreement_states, ceiling
+from cotutor.teachers.base import Teacher
+
+if TYPE_CHECKING:
+    from cotutor.rivals.language_policy import LanguageRounds
 
 TRIALS_SHOWN = 32
 CURVE_CONTEXTS = 64
@@ -44,11 +48,13 @@ class Pair:
         task: What they learn.
         model: The student.
         loop: The rounds, with the adviser that they are about.
+        language: The rounds of a language model that is the student itself.
     """
 
     task: Task
     model: PPO
     loop: Loop | None
+    language: "LanguageRounds | None" = None
 
     @property
     def adviser(self) -> Adviser | None:
@@ -56,14 +62,25 @@ class Pair:
         return None if self.loop is None else self.loop.adviser
 
     @property
+    def teacher(self) -> Teacher | None:
+        """The teacher, or the language model that is the student itself."""
+        source = self.adviser or self.language
+        return None if source is None else source.teacher
+
+    @property
     def student(self) -> ActorCriticPolicy:
         """The student that acts alone."""
         return self.model.policy if self.loop is None else self.loop.student
 
     @property
+    def alone(self) -> Actor:
+        """How the student acts alone."""
+        return student_actor(self.student) if self.language is None else self.language.actor
+
+    @property
     def actor(self) -> Actor:
         """How the pair acts when training is over; without a teacher it is the student alone."""
-        return student_actor(self.student) if self.loop is None else self.loop.actor
+        return self.alone if self.loop is None else self.loop.actor
 
 
 def build(config: TrainConfig) -> Pair:
@@ -75,6 +92,12 @@ def build(config: TrainConfig) -> Pair:
     validate(config)
     torch.set_num_threads(config.threads or os.cpu_count() or 1)
     task = _task(config, config.task)
+    if config.arrows.language_policy:
+        # transformers and peft take seconds to import, which other methods without a language model should not cost
+        from cotutor.rivals.language_policy import LanguageRounds, make_language_ppo  # noqa: PLC0415
+
+        model = make_language_ppo(task, make_envs(task, config.student, config.llm_policy.envs), config)
+        return Pair(task, model, None, LanguageRounds(model))
     envs = make_envs(task, config.student, config.ppo.envs)
     if not config.arrows.teacher:
         return Pair(task, make_ppo(envs, config), None)
@@ -186,9 +209,9 @@ def train(config: TrainConfig, console: Console) -> tuple[RunFolder, Summary]:
         with ProgressDisplay(console, config.frames) as display:
             recorder = Recorder(ledger, display, _agreement_curve(pair, states))
             callbacks: list[BaseCallback] = [recorder]
-            if pair.loop is not None:
-                pair.loop.on_round = recorder.keep
-                callbacks.insert(0, pair.loop)
+            if (rounds := pair.loop or pair.language) is not None:
+                rounds.on_round = recorder.keep
+                callbacks.insert(0, rounds)
             pair.model.set_logger(Logger(str(folder.path), [TensorBoardOutputFormat(str(folder.path))]))
             pair.model.learn(config.frames, callback=CallbackList(callbacks))
             seconds = recorder.seconds
@@ -206,15 +229,15 @@ def train(config: TrainConfig, console: Console) -> tuple[RunFolder, Summary]:
 
 
 def _measurable(pair: Pair) -> bool:
-    return pair.task.has_expert and pair.adviser is not None and not pair.adviser.teacher.privileged
+    return pair.task.has_expert and pair.teacher is not None and not pair.teacher.privileged
 
 
 def _agreement_curve(pair: Pair, states):
-    if pair.adviser is None or not states or not pair.adviser.teacher.can_learn:
+    teacher = pair.teacher
+    if teacher is None or not states or not teacher.can_learn:
         return None
     few = set(list(dict.fromkeys(context for context, _ in states))[:CURVE_CONTEXTS])
     kept = [state for state in states if state[0] in few]
-    teacher = pair.adviser.teacher
     return lambda: bot_agreement(pair.task, teacher, kept)
 
 
@@ -222,7 +245,7 @@ def _summarise(
     config: TrainConfig, pair: Pair, recorder: Recorder, states, seconds: float, transfer: Task | None
 ) -> Summary:
     task, adviser = pair.task, pair.adviser
-    alone = evaluate(task, config.student, student_actor(pair.student), config.eval_episodes)
+    alone = evaluate(task, config.student, pair.alone, config.eval_episodes)
     teacher_fields: dict[str, Any] = {
         "teacher": None,
         "teacher_seconds": None,
@@ -238,15 +261,16 @@ def _summarise(
     }
     together = alone
     if adviser is not None:
-        teacher = adviser.teacher
+        together = evaluate(task, config.student, pair.actor, config.eval_episodes)
+    if (source := adviser or pair.language) is not None:
+        teacher = source.teacher
         teacher_fields |= {
             "teacher": config.teacher,
-            "teacher_seconds": round(adviser.seconds, 2),
-            "contexts_asked": adviser.asked,
+            "teacher_seconds": round(source.seconds, 2),
+            "contexts_asked": source.asked,
             "teacher_updates": teacher.version,
-            "distinct_contexts": len(adviser.met),
+            "distinct_contexts": len(source.met),
         }
-        together = evaluate(task, config.student, pair.actor, config.eval_episodes)
         before = teacher_actor(task, teacher, untaught=True)
         after = before if teacher.version == 0 else teacher_actor(task, teacher)
         teacher_fields["teacher_success_before"] = _success(config, task, before)
@@ -292,17 +316,17 @@ def _transfer_task(config: TrainConfig, pair: Pair) -> Task:
 def _measure_transfer(config: TrainConfig, pair: Pair, task: Task) -> dict[str, Any]:
     """Returns how the finished pair does on the other task, nothing of which was ever taught."""
     together = evaluate(task, config.student, pair.actor, config.eval_episodes)
-    alone = evaluate(task, config.student, student_actor(pair.student), config.eval_episodes)
+    alone = evaluate(task, config.student, pair.alone, config.eval_episodes)
     measured: dict[str, Any] = {
         "transfer_task": config.transfer_task,
         "transfer_pair_success": together.success,
         "transfer_student_success": alone.success,
     }
-    if pair.adviser is not None:
-        measured["transfer_teacher_success"] = _success(config, task, teacher_actor(task, pair.adviser.teacher))
-    if pair.adviser is not None and _measurable(pair):
+    if pair.teacher is not None:
+        measured["transfer_teacher_success"] = _success(config, task, teacher_actor(task, pair.teacher))
+    if pair.teacher is not None and _measurable(pair):
         states = agreement_states(task, config.agreement_states)
-        measured["transfer_bot_agreement"] = bot_agreement(task, pair.adviser.teacher, states)
+        measured["transfer_bot_agreement"] = bot_agreement(task, pair.teacher, states)
     return measured
 
 

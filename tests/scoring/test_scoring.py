@@ -96,6 +96,17 @@ def test_packed_scores_equal_separate_forward_passes(make, budget):
                 )
 
 
+@pytest.mark.parametrize(
+    "make, scorer", [(llama, TrieScorer), (gpt2, TrieScorer), (llama, RowScorer), (mamba, RowScorer)]
+)
+def test_hidden_states_equal_those_where_a_plain_pass_over_the_context_ends(make, scorer):
+    model, prompts = seeded(make), random_prompts()
+    with torch.no_grad():
+        for prompt, reading in zip(prompts, scorer(model, 40).read(prompts), strict=True):
+            output = model(input_ids=torch.tensor([prompt.context_T]), output_hidden_states=True)
+            torch.testing.assert_close(reading.hidden_D, output.hidden_states[-1][0, -1], atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize("make", [llama, gpt2])
 def test_gradients_equal_those_of_separate_forward_passes(make):
     model, prompts = seeded(make), random_prompts()[:6]

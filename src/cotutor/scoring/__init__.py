@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from cotutor.scoring.prompts import Prompt, Prompter
+from cotutor.scoring.prompts import Prompt, Prompter, Reading
 from cotutor.scoring.rows import RowScorer
 from cotutor.scoring.trie import TrieScorer
 from cotutor.types import Option, Question
 
-__all__ = ["Prompt", "Prompter", "RowScorer", "Scorer", "TrieScorer", "make_scorer"]
+__all__ = ["Prompt", "Prompter", "Reading", "RowScorer", "Scorer", "TrieScorer", "make_scorer"]
 
 PROBE_OPTIONS = tuple(
     Option(phrase, 0) for phrase in ("open the door with the key", "open the box", "walk to the door")
@@ -21,11 +21,13 @@ PROBE = [Question(context, PROBE_OPTIONS) for context in ("The door is locked an
 
 
 class Scorer(Protocol):
-    """Something that returns log-likelihoods of options and counts the tokens it computed."""
+    """Something that reads questions (:class:`Reading`) or only scores them, and counts the tokens it computed."""
 
     tokens: int
 
     def __call__(self, prompts: Sequence[Prompt]) -> list[Tensor]: ...
+
+    def read(self, prompts: Sequence[Prompt]) -> list[Reading]: ...
 
 
 def make_scorer(model: PreTrainedModel, prompter: Prompter, budget: int) -> Scorer:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from cotutor.types import Question
@@ -18,6 +19,19 @@ class Prompt:
 
     context_T: tuple[int, ...]
     options: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the model makes of one question; differentiable.
+
+    Attributes:
+        scores_O: Log-likelihoods of the options, float32.
+        hidden_D: Last hidden state at the context's last token, in the model's precision.
+    """
+
+    scores_O: Tensor
+    hidden_D: Tensor
 
 
 class Prompter:

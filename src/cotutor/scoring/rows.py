@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from cotutor.scoring.prompts import Prompt
+from cotutor.scoring.prompts import Prompt, Reading
 
 
 class RowScorer:
@@ -27,12 +27,18 @@ class RowScorer:
 
     def __call__(self, prompts: Sequence[Prompt]) -> list[Tensor]:
         """Returns the log-likelihoods of the options, float32, shape (O,), for every question."""
-        rows = [(prompt.context_T, option) for prompt in prompts for option in prompt.options]
-        batches = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
-        flat_O = torch.cat([self._score_rows(batch) for batch in batches])
-        return list(flat_O.split([len(prompt.options) for prompt in prompts]))
+        return [reading.scores_O for reading in self.read(prompts)]
 
-    def _score_rows(self, rows: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> Tensor:
+    def read(self, prompts: Sequence[Prompt]) -> list[Reading]:
+        """Returns scores and hidden state of every question."""
+        rows = [(prompt.context_T, option) for prompt in prompts for option in prompt.options]
+        batches = [self._read_rows(rows[i : i + self.batch_size]) for i in range(0, len(rows), self.batch_size)]
+        sizes = [len(prompt.options) for prompt in prompts]
+        scores, hidden = (torch.cat(parts).split(sizes) for parts in zip(*batches, strict=True))
+        return [Reading(scores_O, hidden_OD[0]) for scores_O, hidden_OD in zip(scores, hidden, strict=True)]
+
+    def _read_rows(self, rows: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> tuple[Tensor, Tensor]:
+        """Returns the scores of rows, shape (B,), and the hidden states where their contexts end, shape (B, D)."""
         sequences = [torch.tensor(context + option) for context, option in rows]
         tokens_BT = torch.nn.utils.rnn.pad_sequence(sequences, batch_first=True).to(self.model.device)
         end_B1 = tokens_BT.new_tensor([[len(sequence)] for sequence in sequences])
@@ -40,7 +46,9 @@ class RowScorer:
         place_T = torch.arange(tokens_BT.shape[1], device=tokens_BT.device)
         self.tokens += tokens_BT.numel()
         # padding is on the right, so without a mask it is seen by padding only
-        logits_BTV = self.model(input_ids=tokens_BT, use_cache=False).logits[:, :-1].float()
-        logprobs_BT = logits_BTV.log_softmax(dim=-1).gather(2, tokens_BT[:, 1:, None]).squeeze(2)
+        output = self.model(input_ids=tokens_BT, use_cache=False, output_hidden_states=True)
+        logprobs_BT = output.logits[:, :-1].float().log_softmax(dim=-1).gather(2, tokens_BT[:, 1:, None]).squeeze(2)
         is_option_BT = (place_T >= start_B1) & (place_T < end_B1)
-        return (logprobs_BT * is_option_BT[:, 1:]).sum(dim=1)
+        row_B = torch.arange(len(rows), device=tokens_BT.device)
+        ends_BD = output.hidden_states[-1][row_B, start_B1[:, 0] - 1]
+        return (logprobs_BT * is_option_BT[:, 1:]).sum(dim=1), ends_BD

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from cotutor.scoring.prompts import Prompt
+from cotutor.scoring.prompts import Prompt, Reading
 
 ROOT = -1
 
@@ -107,34 +107,44 @@ class TrieScorer:
 
     def __call__(self, prompts: Sequence[Prompt]) -> list[Tensor]:
         """Returns the log-likelihoods of the options, float32, shape (O,), for every question."""
-        scores: dict[int, Tensor] = {}
+        return [reading.scores_O for reading in self.read(prompts)]
+
+    def read(self, prompts: Sequence[Prompt]) -> list[Reading]:
+        """Returns scores and hidden state of every question."""
+        readings: dict[int, Reading] = {}
         for trie, members in pack(prompts, self.budget):
             indices = [index for index, _ in members]
-            flat_O = self._score_trie(trie, [nodes for _, nodes in members], [prompts[i] for i in indices])
-            scores.update(zip(indices, flat_O.split([len(prompts[i].options) for i in indices]), strict=True))
-        return [scores[i] for i in range(len(prompts))]
+            read = self._read_trie(trie, [nodes for _, nodes in members], [prompts[i] for i in indices])
+            readings.update(zip(indices, read, strict=True))
+        return [readings[i] for i in range(len(prompts))]
 
-    def _score_trie(self, trie: Trie, nodes: list[list[list[int]]], prompts: Sequence[Prompt]) -> Tensor:
-        """Returns the scores of all options of all questions in one trie, one after another."""
+    def _read_trie(self, trie: Trie, nodes: list[list[list[int]]], prompts: Sequence[Prompt]) -> list[Reading]:
+        """Returns the readings of the questions in one trie."""
         predicting = [option for question in nodes for option in question]
         predicted = [option for prompt in prompts for option in prompt.options]
         kept = sorted({node for option in predicting for node in option})
         row = {node: k for k, node in enumerate(kept)}
-        logprobs_KV = self._logits(trie, kept).float().log_softmax(dim=-1)
+        logits_KV, hidden_TD = self._forward(trie, kept)
+        logprobs_KV = logits_KV.float().log_softmax(dim=-1)
         row_T = logprobs_KV.new_tensor([row[node] for option in predicting for node in option], dtype=torch.long)
         token_T = row_T.new_tensor([token for option in predicted for token in option])
         option_T = row_T.new_tensor([o for o, tokens in enumerate(predicted) for _ in tokens])
-        return logprobs_KV.new_zeros(len(predicted)).index_add(0, option_T, logprobs_KV[row_T, token_T])
+        flat_O = logprobs_KV.new_zeros(len(predicted)).index_add(0, option_T, logprobs_KV[row_T, token_T])
+        scores = flat_O.split([len(prompt.options) for prompt in prompts])
+        ends_CD = hidden_TD[[question[0][0] for question in nodes]]
+        return [Reading(scores_O, hidden_D) for scores_O, hidden_D in zip(scores, ends_CD, strict=True)]
 
-    def _logits(self, trie: Trie, kept: list[int]) -> Tensor:
-        """Returns the logits at the nodes ``kept``, shape (K, V)."""
+    def _forward(self, trie: Trie, kept: list[int]) -> tuple[Tensor, Tensor]:
+        """Returns the logits at the nodes ``kept``, shape (K, V), and the last hidden states, shape (T, D)."""
         device, dtype = self.model.device, self.model.dtype
         self.tokens += len(trie.tokens)
         hidden_TT = ~trie.visible().to(device)
-        return self.model(
+        output = self.model(
             input_ids=torch.tensor([trie.tokens], device=device),
             position_ids=torch.tensor([trie.depths], device=device),
             attention_mask=hidden_TT.to(dtype).masked_fill(hidden_TT, torch.finfo(dtype).min)[None, None],
             logits_to_keep=torch.tensor(kept, device=device),
             use_cache=False,
-        ).logits[0]
+            output_hidden_states=True,
+        )
+        return output.logits[0], output.hidden_states[-1][0]

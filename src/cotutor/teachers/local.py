@@ -14,15 +14,17 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.nn import Parameter
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from cotutor.errors import UserError
-from cotutor.scoring import Prompter, make_scorer
+from cotutor.scoring import Prompter, Reading, make_scorer
 from cotutor.teachers.base import Teacher
 from cotutor.teachers.learning import take_steps
 from cotutor.types import FloatArray, Lesson, Question
 
+TEMPLATE = "{context}\nNext action:"
 CALIBRATION = "calibration.json"
 ADAPTER = "adapter_model.safetensors"
 OPTIMIZER = "optimizer.safetensors"
@@ -43,7 +45,7 @@ class LocalConfig:
         untrained: Whether to start from random weights of the same architecture (a control).
     """
 
-    template: str = "{context}\nNext action:"
+    template: str = TEMPLATE
     temperature: float = 1.0
     rank: int = 8
     learning_rate: float = 1e-3
@@ -149,6 +151,24 @@ class LocalTeacher(Teacher):
             set_peft_model_state_dict(self.model, load_file(folder / ADAPTER))
             optimizer.load_state_dict(optimizer.state_dict() | {"state": _nested(load_file(folder / OPTIMIZER))})
 
+    def encode(self, questions: Sequence[Question]) -> list[Reading]:
+        """Returns calibrated logits and hidden states with their gradients, for whoever trains this model further."""
+        readings = self.scorer.read([self.prompter(question) for question in questions])
+        return [
+            Reading(self._calibrated(question, reading.scores_O), reading.hidden_D)
+            for question, reading in zip(questions, readings, strict=True)
+        ]
+
+    def add_lora(self) -> list[Parameter]:
+        """Adds LoRA matrices, which change nothing yet, and returns them."""
+        rank = self.config.rank
+        lora = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
+        with _seeded(self.seed), warnings.catch_warnings():
+            # peft still asks transformers by a name that is going out of use
+            warnings.simplefilter("ignore", FutureWarning)
+            self.model = cast(PeftModel, get_peft_model(cast(PreTrainedModel, self.model), lora)).eval()
+        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
     def _scores(self, questions: Sequence[Question]) -> list[Tensor]:
         return self.scorer([self.prompter(question) for question in questions])
 
@@ -163,15 +183,8 @@ class LocalTeacher(Teacher):
         return (scores_O - bias_O) / self.config.temperature
 
     def _start_learning(self) -> torch.optim.Adam:
-        """Adds LoRA matrices, which change nothing yet, and their optimiser."""
-        rank = self.config.rank
-        lora = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
-        with _seeded(self.seed), warnings.catch_warnings():
-            # peft still asks transformers by a name that is going out of use
-            warnings.simplefilter("ignore", FutureWarning)
-            self.model = cast(PeftModel, get_peft_model(cast(PreTrainedModel, self.model), lora)).eval()
-        trainable = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.Adam(trainable, lr=self.config.learning_rate)
+        """Adds LoRA matrices and their optimiser."""
+        self.optimizer = torch.optim.Adam(self.add_lora(), lr=self.config.learning_rate)
         return self.optimizer
 
 
