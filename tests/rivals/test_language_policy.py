@@ -185,7 +185,7 @@ def test_a_random_model_learns_which_option_is_right(folder, lamp):
         return float(run_episodes(lamp, "image", language_actor(policy), 64, seed=0, greedy=False).mean())
 
     assert mean_return() < 0.7
-    model.learn(1536, callback=LanguageRounds(model))
+    model.learn(4096, callback=LanguageRounds(model))
     assert mean_return() > 0.9
 
 
