@@ -143,6 +143,17 @@ class Adviser:
         question = self.task.question(context)
         return self._revise(question, self.answers[context].advice_O)
 
+    def advice(self, context: str, env: gym.Env[Any, Any]) -> tuple[FloatArray, FloatArray] | None:
+        """Returns the teacher's own advice in the state of ``env`` and the revised one, shapes (O,).
+
+        None where the teacher was never asked.
+        """
+        if self.teacher.privileged:
+            question = self.task.question(context)
+            own_O = softmax(self.teacher.score_state(env, question))
+            return own_O, self._revise(question, own_O)
+        return (self.answers[context].own_O, self.revised(context)) if context in self.answers else None
+
     def meet(self, contexts: Sequence[str]) -> None:
         """Counts the contexts of a rollout; the count decays like feedback."""
         self.met = {context: count * self.dialogue.decay for context, count in self.met.items()}

@@ -227,6 +227,8 @@ class TrainConfig:
     """Fixed states on which the teacher is compared with the bot."""
     transfer_task: str = ""
     """Another task with the same observations, on which the finished pair is measured too; none by default."""
+    replays: int = 6
+    """Held-out episodes of the finished pair kept for the report and ``cotutor replay``; 0 for none."""
     threads: int = 0
     """CPU threads; 0 for all cores."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -255,6 +257,7 @@ AT_LEAST = {
     "eval_episodes": 1,
     "teacher_eval_episodes": 1,
     "agreement_states": 1,
+    "replays": 0,
     "threads": 0,
     "ppo.envs": 1,
     "ppo.steps": 2,

@@ -62,8 +62,7 @@ def run_episodes(task: Task, student: str, actor: Actor, episodes: int, seed: in
         contexts = [states[i][1]["context"] for i in running]
         probabilities_EA = actor(observations, contexts, [envs[i] for i in running])
         for i, probabilities_A in zip(running, probabilities_EA, strict=True):
-            cumulated_A = np.cumsum(probabilities_A)
-            drawn = int(np.searchsorted(cumulated_A, draws[i].random() * cumulated_A[-1], side="right"))
+            drawn = draw(probabilities_A, draws[i])
             action = int(probabilities_A.argmax()) if greedy else drawn
             observation, reward, terminated, truncated, info = envs[i].step(action)
             returns[i] += reward
@@ -71,6 +70,12 @@ def run_episodes(task: Task, student: str, actor: Actor, episodes: int, seed: in
             if terminated or truncated:
                 del states[i]
     return returns
+
+
+def draw(probabilities_A: FloatArray, random: np.random.Generator) -> int:
+    """Draws an action."""
+    cumulated_A = np.cumsum(probabilities_A)
+    return int(np.searchsorted(cumulated_A, random.random() * cumulated_A[-1], side="right"))
 
 
 def student_actor(policy: ActorCriticPolicy) -> Actor:

@@ -13,6 +13,7 @@ from cotutor.evaluation import (
     expert_actor,
     teacher_actor,
 )
+from cotutor.replays import Replay, read_replays, record
 from cotutor.runs import folder as runs
 from cotutor.tasks.base import HELD_OUT_SEED, SpokenEnv
 from cotutor.train import Pair, build
@@ -76,6 +77,27 @@ def evaluate_run(path: Path, episodes: int) -> dict[str, Outcome]:
     if task.has_expert:
         actors["bot"] = expert_actor(task)
     return {name: evaluate(task, student, actor, episodes) for name, actor in actors.items()}
+
+
+def replays_of_run(path: Path, episodes: int | None) -> list[Replay]:
+    """Returns the first held-out episodes of a run's pair: those that the run kept, acted afresh where it kept too few.
+
+    Args:
+        path: The run's folder.
+        episodes: How many; None for those that the run kept, or would keep now if it is older than replays.
+
+    Raises:
+        UserError: ``path`` is not the folder of a finished run, or there is nothing to show.
+    """
+    folder, config = runs.open_run(path)
+    kept = read_replays(folder.replays) if folder.replays.is_file() else []
+    wanted = (len(kept) or config.replays) if episodes is None else episodes
+    if wanted < 1:
+        raise UserError(f"There is no episode to show of {path}: say how many with --episodes, at least 1.")
+    if wanted <= len(kept):
+        return kept[:wanted]
+    pair, student = load(path)
+    return record(pair, student, wanted, HELD_OUT_SEED)
 
 
 def ask_run(path: Path, env_seed: int, step: int) -> Inquiry:

@@ -20,6 +20,7 @@ from cotutor.config import TrainConfig, validate
 from cotutor.errors import UserError
 from cotutor.evaluation import Actor, bot_agreement, evaluate, run_episodes, student_actor, teacher_actor
 from cotutor.loop import Loop, RoundReport
+from cotutor.replays import record, write_replays
 from cotutor.rivals import make_rival
 from cotutor.runs import folder as runs
 from cotutor.runs.folder import RunFolder
@@ -219,6 +220,7 @@ def train(config: TrainConfig, console: Console) -> tuple[RunFolder, Summary]:
         ledger.close()
     with console.status("measuring what pair, student and teacher can do on held-out episodes"):
         summary = _summarise(config, pair, recorder, states, seconds, transfer)
+        write_replays(folder.replays, record(pair, config.student, config.replays, HELD_OUT_SEED))
     runs.save_student(folder, pair.model.policy, pair.student)
     if pair.adviser is not None:
         folder.teacher.mkdir()

@@ -44,6 +44,10 @@ class RunFolder:
         return self.path / "summary.json"
 
     @property
+    def replays(self) -> Path:
+        return self.path / "replays.json"
+
+    @property
     def student(self) -> Path:
         return self.path / "student.safetensors"
 

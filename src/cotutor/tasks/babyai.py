@@ -17,13 +17,14 @@ import minigrid  # noqa: F401  (registers the levels)
 import numpy as np
 from minigrid.core.constants import COLOR_NAMES, IDX_TO_COLOR, IDX_TO_OBJECT, STATE_TO_IDX
 from minigrid.core.world_object import Box as BoxObject
-from minigrid.core.world_object import Door
+from minigrid.core.world_object import Door, WorldObj
 from minigrid.minigrid_env import MiniGridEnv
 from numpy.typing import NDArray
 
 from cotutor.errors import UserError
 from cotutor.tasks.babyai_expert import GuidedEnv, right_actions
 from cotutor.tasks.base import Observation, Task
+from cotutor.tasks.scene import Item, Scene
 from cotutor.types import Option
 
 FAMILIES = {"babyai": "BabyAI", "minigrid": "MiniGrid"}
@@ -36,6 +37,9 @@ PORTABLE = ("ball", "box", "key")
 FREE = ("empty", "floor", "goal")
 PROBED_RESETS = 12
 """Resets in which a new task looks for locked doors and for boxes that hide something."""
+
+TILE = 24
+"""Pixels of a cell in a frame."""
 
 NOUN = re.compile(rf"\b(?:({'|'.join(COLOR_NAMES)}) )?(object|ball|box|key|door|goal|lava)\b")
 MANIPULATES = re.compile(r"\b(pick up|fetch|put|unlock|use the key)\b")
@@ -192,9 +196,25 @@ class BabyAI(Task):
         return tuple(Option(phrase, action) for action, phrase in enumerate(self.actions) if offered.get(action, False))
 
     def picture(self, env: gym.Env[Any, Any]) -> str:
-        level = env.unwrapped
-        assert isinstance(level, MiniGridEnv)
-        return level.pprint_grid()
+        return _level(env).pprint_grid()
+
+    def scene(self, env: gym.Env[Any, Any]) -> Scene:
+        level = _level(env)
+        _, visible = level.gen_obs_grid()
+        places = [(x, y) for y in range(level.height) for x in range(level.width)]
+        views = [level.relative_coords(x, y) for x, y in places]
+        return Scene(
+            level.width,
+            level.height,
+            cells=tuple(None if cell is None else _drawn(cell) for cell in level.grid.grid),
+            agent=(int(level.agent_pos[0]), int(level.agent_pos[1])),
+            direction=int(level.agent_dir),
+            seen=tuple(place for place, view in enumerate(views) if view is not None and visible[view]),
+            carried=None if level.carrying is None else _drawn(level.carrying),
+        )
+
+    def frame(self, env: gym.Env[Any, Any]) -> NDArray[np.uint8]:
+        return _level(env).get_frame(highlight=True, tile_size=TILE)
 
     def expert_action(self, env: gym.Env[Any, Any]) -> int:
         return env.get_wrapper_attr("bot_action")()
@@ -234,6 +254,13 @@ def _level(env: gym.Env[Any, Any]) -> MiniGridEnv:
     level = env.unwrapped
     assert isinstance(level, MiniGridEnv)
     return level
+
+
+def _drawn(cell: WorldObj) -> Item:
+    state = ""
+    if isinstance(cell, Door):
+        state = "open" if cell.is_open else "locked" if cell.is_locked else "closed"
+    return Item(cell.type, cell.color, state)
 
 
 def _probe(env: gym.Env[Any, Any]) -> tuple[bool, bool]:

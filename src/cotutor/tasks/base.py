@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from numpy.typing import NDArray
 
+from cotutor.tasks.scene import Scene
 from cotutor.tasks.words import Words
 from cotutor.types import Option, Question
 
@@ -70,6 +72,14 @@ class Task(ABC):
     def picture(self, env: gym.Env[Any, Any]) -> str:
         """Returns the present state drawn in characters, for a person to look at; teacher and student never see it."""
         return str(env.unwrapped)
+
+    def scene(self, env: gym.Env[Any, Any]) -> Scene | None:
+        """Returns the present state as a grid world to draw; None where the task is none."""
+        return None
+
+    def frame(self, env: gym.Env[Any, Any]) -> NDArray[np.uint8] | None:
+        """Returns the present state as an image, shape (height, width, 3), for films; None where there is none."""
+        return None
 
     def question(self, context: str) -> Question:
         """Returns the context with its options."""

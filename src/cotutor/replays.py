@@ -1,0 +1,254 @@
+"""A few held-out episodes of the finished pair, step by step: what was seen, told, advised and done.
+
+They are the first episodes of the evaluation, with actions drawn: whatever they show was not chosen.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+
+from cotutor.errors import UserError
+from cotutor.evaluation import draw, student_actor
+from cotutor.tasks.base import SpokenEnv, Task
+from cotutor.tasks.scene import Item, Scene
+from cotutor.types import FloatArray, Option, Question
+
+if TYPE_CHECKING:
+    from cotutor.train import Pair
+
+DECIMALS = 4
+"""Of the probabilities, trust and reward that are kept."""
+
+View = Scene | str
+"""What a person looks at: a scene, or the state drawn in characters where the task has none."""
+
+Shares = tuple[float, ...]
+"""Probabilities of options (O) or actions (A)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One step of an episode. What is about the teacher is None where there is none.
+
+    Attributes:
+        view: The state before the action.
+        question: The context that the teacher is told, and the options offered.
+        own_O: The teacher's own advice, calibrated; None too where it was never asked, for want of trust.
+        revised_O: The advice after feedback; None where ``own_O`` is.
+        trust: Trust in the advice in this context.
+        free_A: What the policy that acts would do without the advice: the same weights, the prior zero. That is not the
+            graduate, which never had a prior.
+        acted_A: What it did do: the distribution that the action was drawn from.
+        action: The action taken.
+        reward: What it earned.
+    """
+
+    view: View
+    question: Question
+    own_O: Shares | None
+    revised_O: Shares | None
+    trust: float | None
+    free_A: Shares | None
+    acted_A: Shares
+    action: int
+    reward: float
+
+    @property
+    def swayed(self) -> bool:
+        """Whether the advice changed the most probable action."""
+        return self.free_A is not None and int(np.argmax(self.free_A)) != int(np.argmax(self.acted_A))
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """An episode.
+
+    Attributes:
+        seed: Seed of the environment and of the draws.
+        actions: The name of every action.
+        success: Whether the mission was accomplished.
+        moments: Its steps.
+        end: The state after the last one.
+    """
+
+    seed: int
+    actions: tuple[str, ...]
+    success: bool
+    moments: tuple[Moment, ...]
+    end: View
+
+
+def record(pair: "Pair", student: str, episodes: int, seed: int) -> list[Replay]:
+    """Lets a pair act, and keeps every step.
+
+    Args:
+        pair: The pair, trained.
+        student: ``"text"`` or ``"image"``.
+        episodes: How many; episode i has the environment seed and the draws of ``seed`` + i, as in
+            :func:`cotutor.evaluation.run_episodes`.
+        seed: The first seed.
+    """
+    return [_act(pair, SpokenEnv(pair.task, student), seed + i) for i in range(episodes)]
+
+
+def write_replays(path: Path, replays: Sequence[Replay]) -> None:
+    """Writes ``replays.json`` at once or not at all."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps([encode(replay) for replay in replays], separators=(",", ":")), encoding="utf-8")
+    partial.replace(path)
+
+
+def read_replays(path: Path) -> list[Replay]:
+    """Reads what :func:`write_replays` wrote.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    try:
+        return [decode(episode) for episode in json.loads(path.read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError, LookupError) as error:
+        raise UserError(f"The replays {path} cannot be read: {error}.") from error
+
+
+def encode(replay: Replay) -> dict[str, Any]:
+    """Returns a replay as JSON: what repeats is stored once, and of a grid only what changes from step to step."""
+    views = [*(moment.view for moment in replay.moments), replay.end]
+    scenes = [view for view in views if isinstance(view, Scene)]
+    items = list(dict.fromkeys(item for scene in scenes for item in (*scene.cells, scene.carried)))
+    number = {item: i for i, item in enumerate(items)}
+    questions = list(dict.fromkeys(moment.question for moment in replay.moments))
+    return {
+        "seed": replay.seed,
+        "actions": replay.actions,
+        "success": replay.success,
+        "questions": [
+            {"context": q.context, "options": [[option.phrase, option.action] for option in q.options]}
+            for q in questions
+        ],
+        "items": [None if item is None else str(item) for item in items],
+        "grid": {"width": scenes[0].width, "height": scenes[0].height, "cells": [number[i] for i in scenes[0].cells]}
+        if scenes
+        else None,
+        "views": [
+            {
+                "agent": [*view.agent, view.direction],
+                "seen": view.seen,
+                "carried": number[view.carried],
+                "changes": [
+                    [place, number[item]]
+                    for place, (item, before) in enumerate(zip(view.cells, scenes[max(0, i - 1)].cells, strict=True))
+                    if item != before
+                ],
+            }
+            if isinstance(view, Scene)
+            else view
+            for i, view in enumerate(views)
+        ],
+        "steps": [
+            {
+                "question": questions.index(moment.question),
+                "own": moment.own_O,
+                "revised": moment.revised_O,
+                "trust": moment.trust,
+                "free": moment.free_A,
+                "acted": moment.acted_A,
+                "action": moment.action,
+                "reward": moment.reward,
+            }
+            for moment in replay.moments
+        ],
+    }
+
+
+def decode(episode: dict[str, Any]) -> Replay:
+    """Returns the replay that :func:`encode` made JSON of."""
+    views = _views(episode)
+    questions = [
+        Question(entry["context"], tuple(Option(phrase, action) for phrase, action in entry["options"]))
+        for entry in episode["questions"]
+    ]
+    moments = tuple(
+        Moment(
+            view=view,
+            question=questions[step["question"]],
+            own_O=_shares(step["own"]),
+            revised_O=_shares(step["revised"]),
+            trust=step["trust"],
+            free_A=_shares(step["free"]),
+            acted_A=tuple(step["acted"]),
+            action=step["action"],
+            reward=step["reward"],
+        )
+        for view, step in zip(views[:-1], episode["steps"], strict=True)
+    )
+    return Replay(episode["seed"], tuple(episode["actions"]), episode["success"], moments, views[-1])
+
+
+def _views(episode: dict[str, Any]) -> list[View]:
+    grid = episode["grid"]
+    if grid is None:
+        return episode["views"]
+    items = [None if text is None else Item.parse(text) for text in episode["items"]]
+    cells = [items[number] for number in grid["cells"]]
+    scenes: list[View] = []
+    for view in episode["views"]:
+        for place, number in view["changes"]:
+            cells[place] = items[number]
+        x, y, direction = view["agent"]
+        scene = Scene(
+            grid["width"],
+            grid["height"],
+            tuple(cells),
+            (x, y),
+            direction,
+            tuple(view["seen"]),
+            items[view["carried"]],
+        )
+        scenes.append(scene)
+    return scenes
+
+
+def _shares(values: list[float] | None) -> Shares | None:
+    return None if values is None else tuple(values)
+
+
+def _act(pair: "Pair", env: SpokenEnv, seed: int) -> Replay:
+    random, moments = np.random.default_rng(seed), []
+    observation, info = env.reset(seed=seed)
+    over = False
+    while not over:
+        observations = {name: value[None] for name, value in observation.items()}
+        acted_A = pair.actor(observations, [info["context"]], [env])[0]
+        taught = _teaching(pair, env, info["context"], observations)
+        view, question = _view(pair.task, env), pair.task.question(info["context"])
+        action = draw(acted_A, random)
+        observation, reward, terminated, truncated, info = env.step(action)
+        moments.append(Moment(view, question, *taught, _rounded(acted_A), action, round(reward, DECIMALS)))
+        over = terminated or truncated
+    return Replay(seed, pair.task.actions, info["is_success"], tuple(moments), _view(pair.task, env))
+
+
+def _teaching(
+    pair: "Pair", env: SpokenEnv, context: str, observations: dict[str, Any]
+) -> tuple[Shares | None, Shares | None, float | None, Shares | None]:
+    """Returns what a moment keeps about the teacher: own and revised advice, trust, and the policy without advice."""
+    if pair.adviser is None:
+        return None, None, None, None
+    advice = pair.adviser.advice(context, env)
+    own_O, revised_O = (None, None) if advice is None else map(_rounded, advice)
+    free_A = student_actor(pair.model.policy)(observations, [context], [env])[0]
+    return own_O, revised_O, round(pair.adviser.trust.of(context), DECIMALS), _rounded(free_A)
+
+
+def _view(task: Task, env: gym.Env[Any, Any]) -> View:
+    scene = task.scene(env)
+    return task.picture(env) if scene is None else scene
+
+
+def _rounded(shares: FloatArray) -> Shares:
+    return tuple(round(float(share), DECIMALS) for share in shares)
