@@ -50,7 +50,9 @@ def ppo(tmp_path_factory):
     return run(tmp_path_factory.mktemp("ppo") / "run", method="ppo")
 
 
-@pytest.mark.parametrize("name", ["babyai:GoToLocal", "babyai:UnlockPickup", "minigrid:LavaGapS5", "minigrid:Fetch-5x5-N2"])
+@pytest.mark.parametrize(
+    "name", ["babyai:GoToLocal", "babyai:UnlockPickup", "minigrid:LavaGapS5", "minigrid:Fetch-5x5-N2"]
+)
 def test_the_scene_is_the_simulators_grid_cell_by_cell(name):
     task = make_task(name)
     env = SpokenEnv(task, "text")
@@ -96,7 +98,8 @@ def test_the_actions_lead_from_each_view_to_the_next(bow):
         _, info = env.reset(seed=replay.seed)
         for moment in replay.moments:
             assert task.scene(env) == moment.view
-            assert task.question(info["context"]) == moment.question
+            assert moment.told == info["context"]
+            assert moment.question == task.question(info["context"])
             _, reward, terminated, truncated, info = env.step(moment.action)
             assert reward == pytest.approx(moment.reward, abs=1e-4)
         assert terminated or truncated

@@ -37,7 +37,8 @@ class Moment:
 
     Attributes:
         view: The state before the action.
-        question: The context that the teacher is told, and the options offered.
+        told: The state in words, as the task tells it.
+        question: The context as the teacher reads it (the same, unless it restates missions), and the options offered.
         own_O: The teacher's own advice, calibrated; None too where it was never asked, for want of trust.
         revised_O: The advice after feedback; None where ``own_O`` is.
         trust: Trust in the advice in this context.
@@ -49,6 +50,7 @@ class Moment:
     """
 
     view: View
+    told: str
     question: Question
     own_O: Shares | None
     revised_O: Shares | None
@@ -121,14 +123,19 @@ def encode(replay: Replay) -> dict[str, Any]:
     scenes = [view for view in views if isinstance(view, Scene)]
     items = list(dict.fromkeys(item for scene in scenes for item in (*scene.cells, scene.carried)))
     number = {item: i for i, item in enumerate(items)}
-    questions = list(dict.fromkeys(moment.question for moment in replay.moments))
+    asked = dict.fromkeys((moment.told, moment.question) for moment in replay.moments)
+    questions = {key: i for i, key in enumerate(asked)}
     return {
         "seed": replay.seed,
         "actions": replay.actions,
         "success": replay.success,
         "questions": [
-            {"context": q.context, "options": [[option.phrase, option.action] for option in q.options]}
-            for q in questions
+            {
+                "told": told,
+                "context": question.context,
+                "options": [[option.phrase, option.action] for option in question.options],
+            }
+            for told, question in questions
         ],
         "items": [None if item is None else str(item) for item in items],
         "grid": {"width": scenes[0].width, "height": scenes[0].height, "cells": [number[i] for i in scenes[0].cells]}
@@ -151,7 +158,7 @@ def encode(replay: Replay) -> dict[str, Any]:
         ],
         "steps": [
             {
-                "question": questions.index(moment.question),
+                "question": questions[moment.told, moment.question],
                 "own": moment.own_O,
                 "revised": moment.revised_O,
                 "trust": moment.trust,
@@ -169,13 +176,13 @@ def decode(episode: dict[str, Any]) -> Replay:
     """Returns the replay that :func:`encode` made JSON of."""
     views = _views(episode)
     questions = [
-        Question(entry["context"], tuple(Option(phrase, action) for phrase, action in entry["options"]))
+        (entry["told"], Question(entry["context"], tuple(Option(*option) for option in entry["options"])))
         for entry in episode["questions"]
     ]
     moments = tuple(
         Moment(
-            view=view,
-            question=questions[step["question"]],
+            view,
+            *questions[step["question"]],
             own_O=_shares(step["own"]),
             revised_O=_shares(step["revised"]),
             trust=step["trust"],
@@ -224,11 +231,13 @@ def _act(pair: "Pair", env: SpokenEnv, seed: int) -> Replay:
     while not over:
         observations = {name: value[None] for name, value in observation.items()}
         acted_A = pair.actor(observations, [info["context"]], [env])[0]
-        taught = _teaching(pair, env, info["context"], observations)
-        view, question = _view(pair.task, env), pair.task.question(info["context"])
+        told, view = info["context"], _view(pair.task, env)
+        context = told if pair.adviser is None else pair.adviser.read([told])[0]
+        taught = _teaching(pair, env, context, observations)
         action = draw(acted_A, random)
         observation, reward, terminated, truncated, info = env.step(action)
-        moments.append(Moment(view, question, *taught, _rounded(acted_A), action, round(reward, DECIMALS)))
+        question = pair.task.question(context)
+        moments.append(Moment(view, told, question, *taught, _rounded(acted_A), action, round(reward, DECIMALS)))
         over = terminated or truncated
     return Replay(seed, pair.task.actions, info["is_success"], tuple(moments), _view(pair.task, env))
 
