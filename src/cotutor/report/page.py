@@ -6,6 +6,7 @@ import json
 import unicodedata
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -14,7 +15,8 @@ from plotly.offline import get_plotlyjs
 
 from cotutor.config import TrainConfig, from_yaml, to_yaml
 from cotutor.errors import UserError
-from cotutor.report.changes import largest_changes
+from cotutor.replays import encode, read_replays
+from cotutor.report.changes import MOST, ContextChange, changed_advice, changed_choices
 from cotutor.report.figures import cost_figures, learning_figure, trust_figures
 from cotutor.report.verdict import percent, verdict
 from cotutor.runs.summary import Summary
@@ -53,13 +55,13 @@ def write_report(run: Path) -> Path:
     """Writes ``report.html`` into a finished run's folder.
 
     Args:
-        run: A folder with ``summary.json``, ``config.yaml`` and ``ledger.sqlite``.
+        run: A folder with ``summary.json``, ``config.yaml`` and ``ledger.sqlite``; ``replays.json`` if the run kept any.
 
     Returns:
         The page: one file that opens offline.
 
     Raises:
-        UserError: One of the three is missing or cannot be read.
+        UserError: One of the three is missing or cannot be read, or ``replays.json`` is there and cannot be.
     """
     summary = read_summary(run / "summary.json")
     config = from_yaml(run / "config.yaml")
@@ -68,7 +70,11 @@ def write_report(run: Path) -> Path:
     learning = learning_figure(ledger, taught, summary.agreement_ceiling)
     trust = trust_figures(ledger, config.trust.margin) if taught else []
     cost = cost_figures(ledger, taught)
-    scripts = (get_plotlyjs(), Path(__file__).with_name("report.js").read_text(encoding="utf-8"))
+    replays = read_replays(run / "replays.json") if (run / "replays.json").is_file() else []
+    changes = {"advice": changed_advice(ledger), "choice": changed_choices(replays)} if taught else {}
+    moments = [moment for replay in replays for moment in replay.moments]
+    names = ["report.js", "dom.js", *["replays.js"] * bool(replays), *["changes.js"] * taught]
+    scripts = [get_plotlyjs(), *(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in names)]
     page = (
         _environment()
         .get_template("report.html.jinja")
@@ -80,7 +86,13 @@ def write_report(run: Path) -> Path:
             trust=trust,
             cost=cost,
             figures=[asdict(figure) for figure in (learning, *trust, *cost)],
-            changes=largest_changes(ledger) if taught else [],
+            taught=taught,
+            replays=replays,
+            replay_data=legible([encode(replay) for replay in replays]),
+            changes={name: legible([table_row(change) for change in found[:MOST]]) for name, found in changes.items()},
+            found={name: len(found) for name, found in changes.items()},
+            most=MOST,
+            steps={"all": len(moments), "swayed": sum(moment.swayed for moment in moments)},
             config=settings(config, taught),
             scripts=[Markup(script) for script in scripts],
             hashes=[_hash(script) for script in scripts],
@@ -171,6 +183,35 @@ def plain(text: str) -> str:
         else f"\\u{ord(character):04x}"
         for character in text
     )
+
+
+def legible(data: Any) -> Any:
+    """Returns JSON data with every text in it made :func:`plain`."""
+    if isinstance(data, str):
+        return plain(data)
+    if isinstance(data, dict):
+        return {name: legible(value) for name, value in data.items()}
+    return [legible(value) for value in data] if isinstance(data, list | tuple) else data
+
+
+def table_row(change: ContextChange) -> dict[str, Any]:
+    """Returns a row of the table of contexts as its script reads it."""
+    return {
+        "context": change.context,
+        "options": [
+            [option.phrase, *(_short(v) for v in (option.before, option.after)), [_short(v) for v in option.evidence]]
+            for option in change.options
+        ],
+        "moved": _short(change.distance),
+        "trust": _short(change.trust),
+        "visits": _short(change.visits),
+        "times": change.times,
+        "where": change.where,
+    }
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
 
 
 def _change(label: str, before: float | None, after: float, note: str) -> Tile:
