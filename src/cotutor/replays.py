@@ -13,7 +13,7 @@ import gymnasium as gym
 import numpy as np
 
 from cotutor.errors import UserError
-from cotutor.evaluation import draw, student_actor
+from cotutor.evaluation import Actor, draw, student_actor
 from cotutor.tasks.base import SpokenEnv, Task
 from cotutor.tasks.scene import Item, Scene
 from cotutor.types import FloatArray, Option, Question
@@ -95,7 +95,8 @@ def record(pair: "Pair", student: str, episodes: int, seed: int) -> list[Replay]
             :func:`cotutor.evaluation.run_episodes`.
         seed: The first seed.
     """
-    return [_act(pair, SpokenEnv(pair.task, student), seed + i) for i in range(episodes)]
+    actor = pair.actor
+    return [_act(pair, actor, SpokenEnv(pair.task, student), seed + i) for i in range(episodes)]
 
 
 def write_replays(path: Path, replays: Sequence[Replay]) -> None:
@@ -224,13 +225,13 @@ def _shares(values: list[float] | None) -> Shares | None:
     return None if values is None else tuple(values)
 
 
-def _act(pair: "Pair", env: SpokenEnv, seed: int) -> Replay:
+def _act(pair: "Pair", actor: Actor, env: SpokenEnv, seed: int) -> Replay:
     random, moments = np.random.default_rng(seed), []
     observation, info = env.reset(seed=seed)
     over = False
     while not over:
         observations = {name: value[None] for name, value in observation.items()}
-        acted_A = pair.actor(observations, [info["context"]], [env])[0]
+        acted_A = actor(observations, [info["context"]], [env])[0]
         told, view = info["context"], _view(pair.task, env)
         context = told if pair.adviser is None else pair.adviser.read([told])[0]
         taught = _teaching(pair, env, context, observations)

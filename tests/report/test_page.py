@@ -2,6 +2,7 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 import yaml
@@ -16,7 +17,7 @@ VOID = {"meta", "br", "hr", "img", "input", "link"}
 
 
 class Page(HTMLParser):
-    """Reads a page and notes its tags, its text outside scripts, and its scripts; every tag must be closed."""
+    """Reads a page and notes its tags, its text outside scripts, and its scripts and data; every tag must be closed."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -24,6 +25,7 @@ class Page(HTMLParser):
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
         self.scripts: list[str] = []
+        self.data: dict[str, Any] = {}
         self.feed(html)
         self.close()
         assert not self.open
@@ -41,8 +43,15 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if self.open and self.open[-1] == "script":
             self.scripts[-1] += data
+            name = self.tags[-1][1].get("id")
+            if name is not None:
+                self.data[name] = json.loads(data)
         elif not self.open or self.open[-1] != "style":
             self.text += data
+
+
+def scripts(page: Page) -> list[tuple[str, dict[str, str | None]]]:
+    return [(tag, attributes) for tag, attributes in page.tags if tag == "script"]
 
 
 def words(text: str) -> str:
@@ -60,18 +69,19 @@ def test_key_figures_and_verdict_are_there(mutual):
     assert verdict(MUTUAL) in text
     for figure in ("98%", "89%", "12% → 61%", "44% → 81%", "at most 86%", "31,744", "64%", "2,391", "1,204 distinct"):
         assert figure in text
-    assert "31.4" in text
-    assert "+1.25" in text
-    assert "trust 0.88" in text
+    (change,) = [row for row in mutual.data["changes-data"]["advice"] if "red ball is ahead" in row["context"]]
+    assert change["trust"] == 0.88
+    assert change["options"][0] == ["turn left", 0.21, 0.84, [31.4, 1.25]]
 
 
 def test_text_of_others_stays_text(mutual):
-    text = words(mutual.text)
-    assert "<script>alert(1)</script> Your mission" in text
-    assert "<img src=x onerror=alert(1)>" in text
-    assert "\\u001b[31mIt is\\u202e ahead on the left. </script>" in text
-    assert "\x1b" not in mutual.text
-    assert len(mutual.scripts) == 3
+    contexts = [row["context"] for row in mutual.data["changes-data"]["advice"]]
+    (hostile,) = [context for context in contexts if "<script>alert(1)</script> Your mission" in context]
+    assert "\\u001b[31mIt is\\u202e ahead on the left. </script>" in hostile
+    assert not any("<script>alert" in script or "\x1b" in script for script in mutual.scripts)
+    assert all(
+        "<" not in script for script, (_, entry) in zip(mutual.scripts, scripts(mutual), strict=True) if "id" in entry
+    )
     assert all(tag != "img" for tag, _ in mutual.tags)
     assert not any(name.startswith("on") for _, attributes in mutual.tags for name in attributes)
 
@@ -80,7 +90,7 @@ def test_hostile_names_stay_text(tmp_path):
     hostile = "x</title><script>alert(1)</script>"
     run = write_run(tmp_path / "run", replace(MUTUAL, task=hostile, teacher=hostile))
     page = Page(write_report(run).read_text())
-    assert len(page.scripts) == 3
+    assert "alert(1)" not in "".join(page.scripts)
     assert page.text.count(hostile) >= 3
 
 
@@ -93,7 +103,7 @@ def test_nothing_is_loaded_from_elsewhere(mutual):
 
 
 def test_figures_hold_the_ledger(mutual):
-    figures = {figure["name"]: figure for figure in json.loads(mutual.scripts[0])}
+    figures = {figure["name"]: figure for figure in mutual.data["figures"]}
     assert list(figures) == ["learning", "trust", "gain", "asked", "seconds"]
     pair, trials, agreement, ceiling = figures["learning"]["traces"]
     assert len(pair["x"]) == len(pair["y"]) <= 600
@@ -111,8 +121,8 @@ def test_ppo_has_no_teacher_part(ppo_run):
     page = Page(html)
     text = words(page.text)
     assert "babyai:GoToLocal · ppo · seed 3" in text
-    assert [figure["name"] for figure in json.loads(page.scripts[0])] == ["learning", "seconds"]
-    assert len(json.loads(page.scripts[0])[0]["traces"]) == 1
+    assert [figure["name"] for figure in page.data["figures"]] == ["learning", "seconds"]
+    assert len(page.data["figures"][0]["traces"]) == 1
     rest = text.replace("Without any teacher", "")
     for word in ("teacher", "Pair", "pair", "trust", "Trust", "advice", "asked", "None"):
         assert word not in rest
@@ -128,7 +138,7 @@ def test_a_run_without_bot_or_consultations(tmp_path):
 
 def test_a_very_short_run(tmp_path):
     run = write_run(tmp_path / "run", replace(PPO, rounds=0))
-    assert json.loads(Page(write_report(run).read_text()).scripts[0])[0]["traces"][0]["x"] == []
+    assert Page(write_report(run).read_text()).data["figures"][0]["traces"][0]["x"] == []
 
 
 def test_writing_again_replaces_the_page_and_leaves_nothing_else(ppo_run):
@@ -168,6 +178,7 @@ def test_settings_leave_out_the_folder(tmp_path):
         "frames",
         "eval_episodes",
         "transfer_task",
+        "replays",
         "threads",
         "ppo",
         "verbalizer",

@@ -31,6 +31,9 @@ TEACHER_SETTINGS = (
     "asking",
     "lessons",
     "guidance",
+    "shots",
+    "rivals",
+    "llm_policy",
 )
 
 
@@ -55,7 +58,7 @@ def write_report(run: Path) -> Path:
     """Writes ``report.html`` into a finished run's folder.
 
     Args:
-        run: A folder with ``summary.json``, ``config.yaml`` and ``ledger.sqlite``; ``replays.json`` if the run kept any.
+        run: A folder with ``summary.json``, ``config.yaml``, ``ledger.sqlite`` and, if it kept any, ``replays.json``.
 
     Returns:
         The page: one file that opens offline.
