@@ -11,7 +11,8 @@ from synthetic import MUTUAL, PPO, write_run
 from cotutor.config import TrainConfig
 from cotutor.errors import UserError
 from cotutor.report import verdict, write_report
-from cotutor.report.page import duration, plain, settings
+from cotutor.report.document import duration, plain
+from cotutor.report.page import settings
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 

@@ -27,7 +27,7 @@ from cotutor.compare.kept import KeptRun, keep, read_all, read_kept, write
 from cotutor.compare.recipe import Cell, Recipe
 from cotutor.config import from_yaml
 from cotutor.errors import UserError
-from cotutor.report.page import duration
+from cotutor.report.document import duration
 from cotutor.runs.folder import RunFolder
 from cotutor.runs.ledger import read
 

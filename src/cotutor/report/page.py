@@ -1,22 +1,17 @@
-"""The page itself: one file that loads nothing from anywhere."""
+"""The page of a run."""
 
-import base64
-import hashlib
 import json
-import unicodedata
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
 from cotutor.config import TrainConfig, from_yaml, to_yaml
 from cotutor.errors import UserError
 from cotutor.replays import encode, read_replays
 from cotutor.report.changes import MOST, ContextChange, changed_advice, changed_choices
+from cotutor.report.document import duration, legible, write_page
 from cotutor.report.figures import cost_figures, learning_figure, trust_figures
 from cotutor.report.verdict import percent, verdict
 from cotutor.runs.summary import Summary
@@ -76,36 +71,26 @@ def write_report(run: Path) -> Path:
     replays = read_replays(run / "replays.json") if (run / "replays.json").is_file() else []
     changes = {"advice": changed_advice(ledger), "choice": changed_choices(replays)} if taught else {}
     moments = [moment for replay in replays for moment in replay.moments]
-    names = ["report.js", "dom.js", *["replays.js"] * bool(replays), *["changes.js"] * taught]
-    scripts = [get_plotlyjs(), *(Path(__file__).with_name(name).read_text(encoding="utf-8") for name in names)]
-    page = (
-        _environment()
-        .get_template("report.html.jinja")
-        .render(
-            summary=summary,
-            verdict=verdict(summary),
-            tiles=key_figures(summary),
-            learning=learning,
-            trust=trust,
-            cost=cost,
-            figures=[asdict(figure) for figure in (learning, *trust, *cost)],
-            taught=taught,
-            replays=replays,
-            replay_data=legible([encode(replay) for replay in replays]),
-            changes={name: legible([table_row(change) for change in found[:MOST]]) for name, found in changes.items()},
-            found={name: len(found) for name, found in changes.items()},
-            most=MOST,
-            steps={"all": len(moments), "swayed": sum(moment.swayed for moment in moments)},
-            config=settings(config, taught),
-            scripts=[Markup(script) for script in scripts],
-            hashes=[_hash(script) for script in scripts],
-        )
+    return write_page(
+        run / "report.html",
+        "report.html.jinja",
+        (learning, *trust, *cost),
+        ("dom.js", *["replays.js"] * bool(replays), *["changes.js"] * taught),
+        summary=summary,
+        verdict=verdict(summary),
+        tiles=key_figures(summary),
+        learning=learning,
+        trust=trust,
+        cost=cost,
+        taught=taught,
+        replays=replays,
+        replay_data=legible([encode(replay) for replay in replays]),
+        changes={name: legible([table_row(change) for change in found[:MOST]]) for name, found in changes.items()},
+        found={name: len(found) for name, found in changes.items()},
+        most=MOST,
+        steps={"all": len(moments), "swayed": sum(moment.swayed for moment in moments)},
+        config=settings(config, taught),
     )
-    target = run / "report.html"
-    draft = run / "report.html.part"
-    draft.write_text(page, encoding="utf-8", newline="\n")
-    draft.replace(target)
-    return target
 
 
 def read_summary(path: Path) -> Summary:
@@ -169,34 +154,6 @@ def settings(config: TrainConfig, taught: bool) -> str:
     return yaml.safe_dump({name: value for name, value in values.items() if name not in without}, sort_keys=False)
 
 
-def duration(seconds: float) -> str:
-    """Returns seconds in the unit that suits them."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def plain(text: str) -> str:
-    """Returns text in which control and direction characters are written out: signs to read, not commands."""
-    return "".join(
-        character
-        if character == "\n" or unicodedata.category(character) not in ("Cc", "Cf", "Cs")
-        else f"\\u{ord(character):04x}"
-        for character in text
-    )
-
-
-def legible(data: Any) -> Any:
-    """Returns JSON data with every text in it made :func:`plain`."""
-    if isinstance(data, str):
-        return plain(data)
-    if isinstance(data, dict):
-        return {name: legible(value) for name, value in data.items()}
-    return [legible(value) for value in data] if isinstance(data, list | tuple) else data
-
-
 def table_row(change: ContextChange) -> dict[str, Any]:
     """Returns a row of the table of contexts as its script reads it."""
     return {
@@ -219,19 +176,3 @@ def _short(value: float | None) -> float | None:
 
 def _change(label: str, before: float | None, after: float, note: str) -> Tile:
     return Tile(label, percent(after), note, before=None if before is None else percent(before))
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("cotutor", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"plain": plain, "percent": percent}
-    return environment
-
-
-def _hash(script: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
