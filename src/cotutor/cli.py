@@ -155,8 +155,11 @@ def _train(command: Train) -> None:
 
 
 def _compare(command: Compare) -> None:
+    from cotutor.compare.kept import read_all  # noqa: PLC0415
     from cotutor.compare.recipe import choose, load_recipe  # noqa: PLC0415
     from cotutor.compare.runner import default_jobs, make_plan, plan_table, run_recipe  # noqa: PLC0415
+    from cotutor.compare.table import markdown  # noqa: PLC0415
+    from cotutor.report.comparison import write_comparison  # noqa: PLC0415
 
     if command.jobs < 0:
         raise UserError(f"--jobs is {command.jobs}, but must be at least 0.")
@@ -171,6 +174,12 @@ def _compare(command: Compare) -> None:
         console.print(cost, highlight=False, soft_wrap=True)
         return
     failed = [] if command.tables_only else run_recipe(chosen, out, work, jobs, console)
+    runs = read_all(out / "runs")
+    if runs:
+        command_line = f"cotutor compare {command.recipe}"
+        (out / "README.md").write_text(markdown(whole, runs, command_line), encoding="utf-8")
+        page = write_comparison(whole, runs, out / "report.html", command_line)
+        console.print(f"The page is in {escape(str(page))}", highlight=False, soft_wrap=True)
     for cell in failed:
         console.print(f"failed: {escape(str(cell.folder(work)))}.log says why", highlight=False, soft_wrap=True)
     if failed:

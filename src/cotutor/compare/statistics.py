@@ -110,6 +110,14 @@ def estimate(statistic: Statistic, *groups: ArrayLike, seed: int = 0) -> Estimat
     return Estimate(float(statistic(*arrays)), float(low), float(high), min(len(array) for array in arrays))
 
 
+def iqm_band(values_NP: FloatArray, seed: int = 0) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Returns interquartile means of N runs at P points, and the ends of their pointwise 95% intervals, shape (P,)."""
+    runs = len(values_NP)
+    drawn = np.random.default_rng(seed).integers(0, runs, (RESAMPLES // 4, runs))
+    low_P, high_P = np.quantile(iqm(values_NP[drawn].swapaxes(1, 2)), [0.025, 0.975], axis=0)
+    return iqm(values_NP.T), low_P, high_P
+
+
 def stratified_iqm(*strata: FloatArray) -> FloatArray:
     """Returns the interquartile mean over the runs of several tasks together."""
     return iqm(np.concatenate(strata, axis=-1))

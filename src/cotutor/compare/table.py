@@ -103,10 +103,8 @@ def _answer(results: Results, measure: str) -> str:
             f"own share: {signed(least.difference)} against {least.other}."
         )
     if "ahead" not in by_verdict and "too few runs" not in by_verdict:
-        return (
-            f"In the {name}, no control is shown to be worse than {task.subject}: no share of language is shown. "
-            + (f"It is behind {_gaps(by_verdict['behind'])}." if "behind" in by_verdict else "").strip()
-        )
+        behind = f" It is behind {_gaps(by_verdict['behind'])}." if "behind" in by_verdict else ""
+        return f"In the {name}, {task.subject} is ahead of no control: no share of language is shown.{behind}"
     words = {
         "ahead": "it is ahead of",
         "no difference shown": "no difference is shown to",

@@ -19,17 +19,18 @@ function layout(figure) {
     tickfont: { color: "var(--muted)" }, title: { font: { color: "var(--muted)", size: 12 }, standoff: 10 },
   };
   const y = { ...axis, nticks: 6, ...figure.layout.yaxis, title: { ...axis.title, ...figure.layout.yaxis.title } };
+  const x = {
+    ...axis, showgrid: false, rangemode: "tozero", nticks: narrow.matches ? 5 : 8, hoverformat: ",",
+    ...figure.layout.xaxis, title: { ...axis.title, text: "frames", ...figure.layout.xaxis?.title },
+  };
   return {
     font: { family: "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif", size: 12, color: "var(--ink)" },
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "x unified",
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: figure.layout.hovermode ?? "x unified",
     hoverlabel: { bgcolor: "var(--card)", bordercolor: "var(--line)", font: { color: "var(--ink)" } },
     margin: { l: 8, r: 12, t: 8, b: 8 },
     showlegend: figure.traces.length > 1,
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 12 } },
-    xaxis: {
-      ...axis, showgrid: false, rangemode: "tozero", nticks: narrow.matches ? 5 : 8, hoverformat: ",",
-      title: { ...axis.title, text: "frames" },
-    },
+    xaxis: x,
     yaxis: y,
   };
 }

@@ -1,0 +1,330 @@
+"""The page of a comparison: the answer first, then curves, costs, arrows and claims."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cotutor.compare.kept import Curve, KeptRun
+from cotutor.compare.recipe import Recipe
+from cotutor.compare.statistics import Claim, estimate, frames_to, iqm, iqm_band, seconds_to
+from cotutor.compare.table import MEASURES, Results, answer, gather, shown, signed, until
+from cotutor.config import METHODS, from_values
+from cotutor.report.document import legible, write_page
+from cotutor.report.figures import Figure, Trace
+from cotutor.types import FloatArray
+
+POINTS = 64
+COLOURS = ("#4477aa", "#ee6677", "#228833", "#b8a020", "#3fa7c9", "#aa3377", "#8a8f98")
+"""Paul Tol's bright scheme, which colour-blind readers can tell apart, a little darker where white is behind it."""
+DASHES = ("solid", "dash", "dot")
+ARROWS = ("advice", "feedback in real time", "lessons", "prior", "distillation")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """A part of the page.
+
+    Attributes:
+        title: Its heading.
+        answer: What the runs say about the language model's own share.
+        n: The least and the largest number of runs of a method, as text.
+        curves: Plots of success.
+        teacher: Plots about the teacher; empty where nothing is known.
+        end: Plot of the end of training.
+        arrows: Names of the arrows and, by method, whether each is on, with the area.
+        costs: Head and rows of the table of costs.
+        claims: Head and rows of the table of claims.
+    """
+
+    title: str
+    answer: str
+    n: str
+    curves: list[Figure]
+    teacher: list[Figure]
+    end: Figure
+    arrows: list[tuple[str, list[bool], str]]
+    costs: tuple[list[str], list[list[str]]]
+    claims: tuple[list[str], list[list[str]]]
+
+
+def write_comparison(recipe: Recipe, runs: Sequence[KeptRun], target: Path, command: str) -> Path:
+    """Writes the page of a comparison.
+
+    Args:
+        recipe: What was compared.
+        runs: The runs that are kept of it, at least one.
+        target: The file.
+        command: The command that makes these results.
+
+    Returns:
+        The file: one page that opens offline.
+    """
+    views = [view_task(i, results) for i, results in enumerate(gather(recipe, runs)) if results.runs]
+    figures = [figure for view in views for figure in (*view.curves, *view.teacher, view.end)]
+    return write_page(
+        target,
+        "comparison.html.jinja",
+        [legible_figure(figure) for figure in figures],
+        name=recipe.name,
+        about=" ".join(recipe.about.split()),
+        command=command,
+        count=len(runs),
+        views=views,
+        arrows=ARROWS,
+    )
+
+
+def view_task(number: int, results: Results) -> TaskView:
+    """Returns the part of the page about one task.
+
+    Args:
+        number: Its place, for the names of its plots.
+        results: Its runs.
+    """
+    counts = sorted({len(runs) for runs in results.runs.values()})
+    task = results.task
+    title = f"{task.name}: {task.settings.get('task')}, {results.budget:,} frames"
+    return TaskView(
+        title,
+        answer(results),
+        " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1]))),
+        _success_figures(number, results),
+        _teacher_figures(number, results),
+        _end_figure(number, results),
+        [_arrows(results, method) for method in results.runs],
+        _costs(results),
+        _claims(results),
+    )
+
+
+def legible_figure(figure: Figure) -> Figure:
+    """Returns a figure in whose names, which come from recipes, plotly finds no markup."""
+    traces = [
+        {**trace, "name": str(trace["name"]).replace("<", "‹").replace(">", "›")} if "name" in trace else trace
+        for trace in legible(figure.traces)
+    ]
+    return Figure(figure.name, figure.title, figure.caption, traces, legible(figure.layout))
+
+
+def _success_figures(number: int, results: Results) -> list[Figure]:
+    share = {"yaxis": {"title": {"text": "success"}, "range": [-0.02, 1.02], "tickformat": ".0%"}}
+    read = "Success over the last 100 training episodes: interquartile mean over runs and pointwise 95% interval. "
+    seconds = {**share, "xaxis": {"title": {"text": "seconds"}}}
+    return [
+        Figure(
+            f"frames-{number}",
+            "Success over frames",
+            read + "Click a name to hide it, twice to see it alone.",
+            _bands(results, lambda curve: curve.frames, lambda curve: [value or 0.0 for value in curve.success]),
+            share,
+        ),
+        Figure(
+            f"seconds-{number}",
+            "Success over seconds",
+            read + "Runs shared the machine, so seconds are rough; the teacher's are among them.",
+            _bands(results, lambda curve: curve.seconds, lambda curve: [value or 0.0 for value in curve.success]),
+            seconds,
+        ),
+    ]
+
+
+def _teacher_figures(number: int, results: Results) -> list[Figure]:
+    wanted: list[tuple[str, str, str, Callable[[Curve], Sequence[float | None]], dict[str, Any]]] = [
+        (
+            "agreement",
+            "The teacher by itself",
+            "Share of fixed states in which its best option is as good as the bot's, by its weights alone.",
+            lambda curve: curve.teacher_agreement,
+            {"range": [-0.02, 1.02], "tickformat": ".0%", "title": {"text": "agreement"}},
+        ),
+        (
+            "trust",
+            "Trust in the advice",
+            "What following the advice is worth to the student, 0 to 1; it starts at zero and is earned.",
+            lambda curve: curve.trust,
+            {"range": [-0.02, 1.02], "title": {"text": "trust"}},
+        ),
+        (
+            "gain",
+            "Gain of following the advice",
+            "Per step, in standard deviations of the advantage, as the student measured it.",
+            lambda curve: curve.gain,
+            {"title": {"text": "gain"}},
+        ),
+    ]
+    figures = []
+    for name, title, caption, column, axis in wanted:
+        traces = _bands(results, lambda curve: curve.frames, column)
+        if traces:
+            figures.append(Figure(f"{name}-{number}", title, caption, traces, {"yaxis": axis}))
+    return figures
+
+
+def _bands(
+    results: Results, x: Callable[[Curve], Sequence[float]], y: Callable[[Curve], Sequence[float | None]]
+) -> list[Trace]:
+    traces: list[Trace] = []
+    for method, runs in results.runs.items():
+        curves = [curve for run in runs if len(curve := _known(x(run.curve), y(run.curve))) > 1]
+        if not curves:
+            continue
+        grid_P = np.linspace(max(curve[0, 0] for curve in curves), min(curve[-1, 0] for curve in curves), POINTS)
+        values_NP = np.stack([np.interp(grid_P, curve[:, 0], curve[:, 1]) for curve in curves])
+        traces += _band(results, method, grid_P, values_NP)
+    return traces
+
+
+def _known(x: Sequence[float], y: Sequence[float | None]) -> FloatArray:
+    """Returns the points at which there is a value, shape (P, 2)."""
+    return np.array([(a, b) for a, b in zip(x, y, strict=True) if b is not None], dtype=np.float64).reshape(-1, 2)
+
+
+def _band(results: Results, method: str, grid_P: FloatArray, values_NP: FloatArray) -> list[Trace]:
+    colour, dash = _style(results, method)
+    middle_P, low_P, high_P = iqm_band(values_NP)
+    common = {"type": "scatter", "mode": "lines", "legendgroup": method, "x": [float(f"{x:.5g}") for x in grid_P]}
+    edge = {**common, "line": {"width": 0}, "showlegend": False, "hoverinfo": "skip", "name": method}
+    line = {"color": colour, "dash": dash, "width": 3.5 if method == results.task.subject else 1.8}
+    return [
+        {**edge, "y": _rounded(low_P)},
+        {**edge, "y": _rounded(high_P), "fill": "tonexty", "fillcolor": f"{colour}22"},
+        {
+            **common,
+            "y": _rounded(middle_P),
+            "name": f"{method} (n={len(values_NP)})",
+            "line": line,
+            "hovertemplate": "%{y:.2f}",
+        },
+    ]
+
+
+def _end_figure(number: int, results: Results) -> Figure:
+    traces: list[Trace] = []
+    names = list(results.runs)
+    for kind, colour, symbol, values in (
+        ("pair", "var(--pair)", "circle", {m: [run.summary.pair_success for run in results.runs[m]] for m in names}),
+        (
+            "student alone",
+            "var(--teacher)",
+            "diamond",
+            {m: [run.summary.student_success for run in results.runs[m]] for m in names},
+        ),
+    ):
+        shift = 0.16 if kind == "pair" else -0.16
+        dots = [(value, i + shift) for i, m in enumerate(names) for value in values[m]]
+        found = [estimate(iqm, values[m]) for m in names]
+        traces += [
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": f"{kind}, a run",
+                "x": [x for x, _ in dots],
+                "y": [y for _, y in dots],
+                "marker": {"color": colour, "size": 6, "opacity": 0.4, "symbol": symbol},
+                "hovertemplate": "%{x:.2f}",
+                "showlegend": False,
+            },
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": kind,
+                "x": [entry.value for entry in found],
+                "y": [i + shift for i in range(len(names))],
+                "marker": {"color": colour, "size": 10, "symbol": symbol},
+                "error_x": {
+                    "type": "data",
+                    "symmetric": False,
+                    "array": [entry.high - entry.value for entry in found],
+                    "arrayminus": [entry.value - entry.low for entry in found],
+                    "color": colour,
+                },
+                "hovertemplate": "%{x:.2f}",
+            },
+        ]
+    ticks = [name.replace("<", "‹").replace(">", "›") for name in names]
+    return Figure(
+        f"end-{number}",
+        "When training is over",
+        "Success in held-out episodes: faint marks are runs, large ones interquartile means with 95% intervals.",
+        traces,
+        {
+            "hovermode": "closest",
+            "xaxis": {"title": {"text": "success"}, "range": [-0.02, 1.02], "tickformat": ".0%"},
+            "yaxis": {
+                "tickvals": list(range(len(names))),
+                "ticktext": ticks,
+                "range": [len(names) - 0.5, -0.5],
+                "title": {"text": ""},
+            },
+        },
+    )
+
+
+def _arrows(results: Results, method: str) -> tuple[str, list[bool], str]:
+    config = from_values({**results.task.settings, **results.task.methods[method]})
+    arrows = METHODS[config.method]
+    ours = arrows.teacher and arrows.rival is None
+    on = [
+        arrows.teacher or arrows.language_policy,
+        arrows.realtime,
+        arrows.lasting,
+        ours and config.guidance.prior,
+        ours and config.guidance.distillation,
+    ]
+    return method, on, shown(results.values("area", method))
+
+
+def _costs(results: Results) -> tuple[list[str], list[list[str]]]:
+    head = ["method", "n", "area", "frames to 90%", "frames to 95%", "seconds to 90%", "seconds", "teacher's", "asked"]
+    rows = []
+    for method, runs in results.runs.items():
+        summaries = [run.summary for run in runs]
+        rows.append(
+            [
+                method,
+                str(len(runs)),
+                shown(results.values("area", method)),
+                until([frames_to(run, 0.9) for run in runs]),
+                until([frames_to(run, 0.95) for run in runs]),
+                until([seconds_to(run, 0.9) for run in runs]),
+                _mean([summary.wall_seconds for summary in summaries]),
+                _mean([summary.teacher_seconds for summary in summaries]),
+                _mean([summary.contexts_asked for summary in summaries]),
+            ]
+        )
+    return head, rows
+
+
+def _claims(results: Results) -> tuple[list[str], list[list[str]]]:
+    head = [f"{results.task.subject} against", "in the", "difference", "P(better)", "p", "n", "so"]
+    claims: list[Claim] = [claim for measure in MEASURES for claim in results.claims(measure)]
+    rows = [
+        [
+            claim.other,
+            MEASURES[claim.measure],
+            signed(claim.difference),
+            f"{claim.better.value:.2f} [{claim.better.low:.2f}, {claim.better.high:.2f}]",
+            f"{claim.p:.3f}",
+            str(claim.difference.n),
+            claim.verdict,
+        ]
+        for claim in claims
+    ]
+    return head, rows
+
+
+def _style(results: Results, method: str) -> tuple[str, str]:
+    place = list(results.task.methods).index(method)
+    return COLOURS[place % len(COLOURS)], DASHES[place // len(COLOURS) % len(DASHES)]
+
+
+def _rounded(values_P: FloatArray) -> list[float]:
+    return [round(float(value), 4) for value in values_P]
+
+
+def _mean(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    return f"{sum(known) / len(known):,.0f}" if known else "–"
