@@ -112,12 +112,12 @@ def legible_figure(figure: Figure) -> Figure:
 def _success_figures(number: int, results: Results) -> list[Figure]:
     share = {"yaxis": {"title": {"text": "success"}, "range": [-0.02, 1.02], "tickformat": ".0%"}}
     read = "Success over the last 100 training episodes: interquartile mean over runs and pointwise 95% interval. "
-    seconds = {**share, "xaxis": {"title": {"text": "seconds"}}}
+    seconds = {**share, "xaxis": {"title": {"text": "seconds"}}, "showlegend": False}
     return [
         Figure(
             f"frames-{number}",
             "Success over frames",
-            read + "Click a name to hide it, twice to see it alone.",
+            read + "Click a name to hide it, twice to see it alone; the colours are those of all plots of this task.",
             _bands(results, lambda curve: curve.frames, lambda curve: [value or 0.0 for value in curve.success]),
             share,
         ),
@@ -159,7 +159,7 @@ def _teacher_figures(number: int, results: Results) -> list[Figure]:
     for name, title, caption, column, axis in wanted:
         traces = _bands(results, lambda curve: curve.frames, column)
         if traces:
-            figures.append(Figure(f"{name}-{number}", title, caption, traces, {"yaxis": axis}))
+            figures.append(Figure(f"{name}-{number}", title, caption, traces, {"yaxis": axis, "showlegend": False}))
     return figures
 
 
@@ -167,7 +167,8 @@ def _bands(
     results: Results, x: Callable[[Curve], Sequence[float]], y: Callable[[Curve], Sequence[float | None]]
 ) -> list[Trace]:
     traces: list[Trace] = []
-    for method, runs in results.runs.items():
+    # the subject last, above the others
+    for method, runs in sorted(results.runs.items(), key=lambda item: item[0] == results.task.subject):
         curves = [curve for run in runs if len(curve := _known(x(run.curve), y(run.curve))) > 1]
         if not curves:
             continue
@@ -190,7 +191,12 @@ def _band(results: Results, method: str, grid_P: FloatArray, values_NP: FloatArr
     line = {"color": colour, "dash": dash, "width": 3.5 if method == results.task.subject else 1.8}
     return [
         {**edge, "y": _rounded(low_P)},
-        {**edge, "y": _rounded(high_P), "fill": "tonexty", "fillcolor": f"{colour}22"},
+        {
+            **edge,
+            "y": _rounded(high_P),
+            "fill": "tonexty",
+            "fillcolor": f"{colour}{'33' if method == results.task.subject else '12'}",
+        },
         {
             **common,
             "y": _rounded(middle_P),

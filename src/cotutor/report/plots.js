@@ -28,7 +28,7 @@ function layout(figure) {
     paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: figure.layout.hovermode ?? "x unified",
     hoverlabel: { bgcolor: "var(--card)", bordercolor: "var(--line)", font: { color: "var(--ink)" } },
     margin: { l: 8, r: 12, t: 8, b: 8 },
-    showlegend: figure.traces.length > 1,
+    showlegend: figure.layout.showlegend ?? figure.traces.length > 1,
     legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom", font: { size: 12 } },
     xaxis: x,
     yaxis: y,
