@@ -44,7 +44,7 @@ test-all: check
 	$(BIN)/pytest -q
 
 experiments: setup
-	$(BIN)/python recipes/matrix.py
+	for recipe in controls varied paper depth; do $(BIN)/cotutor compare $$recipe || exit 1; done
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache

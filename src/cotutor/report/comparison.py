@@ -101,12 +101,18 @@ def view_task(number: int, results: Results) -> TaskView:
 
 
 def legible_figure(figure: Figure) -> Figure:
-    """Returns a figure in whose names, which come from recipes, plotly finds no markup."""
-    traces = [
-        {**trace, "name": str(trace["name"]).replace("<", "‹").replace(">", "›")} if "name" in trace else trace
-        for trace in legible(figure.traces)
-    ]
-    return Figure(figure.name, figure.title, figure.caption, traces, legible(figure.layout))
+    """Returns a figure in whose texts, which come from recipes, plotly finds no markup."""
+    return Figure(
+        figure.name, figure.title, figure.caption, _bare(legible(figure.traces)), _bare(legible(figure.layout))
+    )
+
+
+def _bare(data: Any) -> Any:
+    if isinstance(data, str):
+        return data.replace("<", "‹").replace(">", "›")
+    if isinstance(data, dict):
+        return {name: _bare(value) for name, value in data.items()}
+    return [_bare(value) for value in data] if isinstance(data, list) else data
 
 
 def _success_figures(number: int, results: Results) -> list[Figure]:
@@ -250,7 +256,6 @@ def _end_figure(number: int, results: Results) -> Figure:
                 "hovertemplate": "%{x:.2f}",
             },
         ]
-    ticks = [name.replace("<", "‹").replace(">", "›") for name in names]
     return Figure(
         f"end-{number}",
         "When training is over",
@@ -261,7 +266,7 @@ def _end_figure(number: int, results: Results) -> Figure:
             "xaxis": {"title": {"text": "success"}, "range": [-0.02, 1.02], "tickformat": ".0%"},
             "yaxis": {
                 "tickvals": list(range(len(names))),
-                "ticktext": ticks,
+                "ticktext": names,
                 "range": [len(names) - 0.5, -0.5],
                 "title": {"text": ""},
             },

@@ -1,0 +1,49 @@
+import pytest
+
+from cotutor.compare.table import answer, gather, markdown
+from tests.compare.made import made_recipe, made_run
+
+CONTROL = "mutual, <script>alert(2)</script>"
+
+
+def runs(mutual: float, control: float, ppo: float, n: int = 5):
+    levels = {"mutual": mutual, CONTROL: control, "ppo": ppo}
+    return [
+        made_run("near", method, seed, level - 0.01 * seed, taught=method != "ppo")
+        for method, level in levels.items()
+        for seed in range(n)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mutual", "control", "n", "said"),
+    [
+        (0.9, 0.5, 5, "is ahead of every control; the least of these gaps is the language model's own share: +0.40"),
+        (0.7, 0.7, 5, "mutual is ahead of no control: no share of language is shown."),
+        (0.5, 0.9, 5, "no share of language is shown. It is behind"),
+        (0.9, 0.5, 4, "too few runs (fewer than 5)"),
+    ],
+)
+def test_the_answer_claims_what_the_runs_show(mutual: float, control: float, n: int, said: str) -> None:
+    (results,) = gather(made_recipe(), runs(mutual, control, 0.3, n))
+    assert said in answer(results)
+
+
+def test_without_controls_nothing_is_said() -> None:
+    (results,) = gather(made_recipe(), [made_run("near", "mutual", 0)])
+    assert "cannot be said yet" in answer(results)
+
+
+def test_the_tables_say_n_and_hold_every_method() -> None:
+    text = markdown(made_recipe(), runs(0.9, 0.5, 0.3)[:-2], "cotutor compare made")
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    assert any(line.startswith("| ppo | 3 |") for line in lines)
+    assert any(line.startswith("| mutual | 5 |") and "never (0/5)" in line for line in lines)
+    assert any(line.startswith("| ppo | +0.") and "too few runs" in line for line in lines)
+    assert len({line.count("|") for line in lines if "±" in line}) <= 1
+    assert "Made by `cotutor compare made`" in text
+
+
+def test_runs_of_other_tasks_and_methods_are_left_out() -> None:
+    (results,) = gather(made_recipe(), [*runs(0.9, 0.5, 0.3), made_run("far", "mutual", 0), made_run("near", "x", 0)])
+    assert {method: len(found) for method, found in results.runs.items()} == {"mutual": 5, CONTROL: 5, "ppo": 5}
