@@ -32,6 +32,20 @@ class Evaluate:
 
 
 @dataclass(frozen=True)
+class Replay:
+    """Watch the trained pair of a finished run act on held-out episodes, in the terminal or as a film."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run's folder."""
+    episodes: int | None = None
+    """How many of the held-out episodes; by default those that the run kept."""
+    film: Path | None = None
+    """Write a film instead: a .gif, or an .mp4 (needs cotutor[video])."""
+    delay: float = 0.4
+    """Seconds a step."""
+
+
+@dataclass(frozen=True)
 class Ask:
     """Show one state of a finished run: what the teacher reads and says, before and after feedback, and the trust."""
 
@@ -136,6 +150,7 @@ def _parse(arguments: list[str], defaults: TrainConfig) -> "Command":
         Annotated[Train, tyro.conf.subcommand("train", default=train)]
         | Annotated[Compare, tyro.conf.subcommand("compare")]
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+        | Annotated[Replay, tyro.conf.subcommand("replay")]
         | Annotated[Ask, tyro.conf.subcommand("ask")]
         | Annotated[Tasks, tyro.conf.subcommand("tasks")]
         | Annotated[Doctor, tyro.conf.subcommand("doctor")]
@@ -199,6 +214,20 @@ def _evaluate(command: Evaluate) -> None:
     console.print(table)
 
 
+def _replay(command: Replay) -> None:
+    from cotutor.film import watch, write_film  # noqa: PLC0415
+    from cotutor.inspect import replays_of_run  # noqa: PLC0415
+
+    if command.delay <= 0:
+        raise UserError(f"--delay is {command.delay}, but must be positive.")
+    replays = replays_of_run(command.run, command.episodes)
+    if command.film is None:
+        watch(replays, console, command.delay)
+        return
+    write_film(replays, command.film, command.delay)
+    console.print(f"The film is in {escape(str(command.film))}", highlight=False, soft_wrap=True)
+
+
 def _ask(command: Ask) -> None:
     from cotutor.inspect import ask_run  # noqa: PLC0415
 
@@ -247,11 +276,12 @@ def _doctor(command: Doctor) -> None:
     show(diagnose(), console)
 
 
-Command = Train | Compare | Evaluate | Ask | Tasks | Doctor
+Command = Train | Compare | Evaluate | Replay | Ask | Tasks | Doctor
 COMMANDS: dict[type, Callable] = {
     Train: _train,
     Compare: _compare,
     Evaluate: _evaluate,
+    Replay: _replay,
     Ask: _ask,
     Tasks: _tasks,
     Doctor: _doctor,

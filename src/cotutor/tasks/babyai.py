@@ -38,8 +38,6 @@ FREE = ("empty", "floor", "goal")
 PROBED_RESETS = 12
 """Resets in which a new task looks for locked doors and for boxes that hide something."""
 
-TILE = 24
-"""Pixels of a cell in a frame."""
 
 NOUN = re.compile(rf"\b(?:({'|'.join(COLOR_NAMES)}) )?(object|ball|box|key|door|goal|lava)\b")
 MANIPULATES = re.compile(r"\b(pick up|fetch|put|unlock|use the key)\b")
@@ -212,9 +210,6 @@ class BabyAI(Task):
             seen=tuple(place for place, view in enumerate(views) if view is not None and visible[view]),
             carried=None if level.carrying is None else _drawn(level.carrying),
         )
-
-    def frame(self, env: gym.Env[Any, Any]) -> NDArray[np.uint8]:
-        return _level(env).get_frame(highlight=True, tile_size=TILE)
 
     def expert_action(self, env: gym.Env[Any, Any]) -> int:
         return env.get_wrapper_attr("bot_action")()

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 from numpy.typing import NDArray
 
 from cotutor.tasks.scene import Scene
@@ -75,10 +74,6 @@ class Task(ABC):
 
     def scene(self, env: gym.Env[Any, Any]) -> Scene | None:
         """Returns the present state as a grid world to draw; None where the task is none."""
-        return None
-
-    def frame(self, env: gym.Env[Any, Any]) -> NDArray[np.uint8] | None:
-        """Returns the present state as an image, shape (height, width, 3), for films; None where there is none."""
         return None
 
     def question(self, context: str) -> Question:
