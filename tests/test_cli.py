@@ -94,6 +94,12 @@ def test_yaml_and_flags_give_the_same_configuration(run, tmp_path):
         (["evaluate", "/nowhere"], "summary.json"),
         (["tasks", "--check", "babyai:Nothing"], "Nothing"),
         (["tasks", "--check", "babyai:GoToLocal", "--states", "0"], "at least 1"),
+        (["replay", "/nowhere"], "summary.json"),
+        (["replay", "/nowhere", "--delay", "0"], "must be positive"),
+        (["compare", "nothing"], "no recipe nothing"),
+        (["compare", "quick", "--methods", "magic"], "no method 'magic'"),
+        (["compare", "quick", "--jobs", "-1"], "at least 0"),
+        (["train", "--method", "llm-policy", "--teacher", "bow"], "needs a language model"),
         (["train", "--no-such-flag"], "no-such-flag"),
         (["nonsense"], "nonsense"),
     ],
@@ -104,6 +110,22 @@ def test_bad_input_is_one_sentence_and_exit_code_2(arguments, words, tmp_path):
     assert words in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "x").exists()
+
+
+def test_a_recipe_says_what_it_will_cost(tmp_path):
+    done = cotutor("compare", "quick", "--dry-run", "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "20 runs are left" in done.stdout
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_finished_run_is_watched(run, tmp_path):
+    shown = cotutor("replay", run, "--episodes", "1")
+    assert shown.returncode == 0, shown.stderr
+    assert "episode 1 of 1" in shown.stdout
+    film = cotutor("replay", run, "--episodes", "1", "--film", tmp_path / "film.gif")
+    assert film.returncode == 0, film.stderr
+    assert (tmp_path / "film.gif").read_bytes().startswith(b"GIF89a")
 
 
 def test_a_run_folder_that_exists_is_left_alone(run):
