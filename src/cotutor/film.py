@@ -80,8 +80,10 @@ def pictures(replay: Replay) -> list[Image.Image]:
 
 
 def said(moment: Moment, replay: Replay) -> list[str]:
-    """Returns what is told of a step: the state in words, the advice before and after feedback, and the action."""
-    lines = [plain(moment.question.context)]
+    """Returns what is told of a step: the state in words, the advice before and after feedback, the action."""
+    lines = [plain(moment.told)]
+    if moment.question.context != moment.told:
+        lines.append(f"read as: {plain(moment.question.context)}")
     if moment.own_O is not None and moment.revised_O is not None:
         shares = [
             f"{plain(option.phrase)} {own:.0%} to {revised:.0%}"

@@ -112,7 +112,9 @@ def _answer(results: Results, measure: str) -> str:
         "too few runs": f"there are too few runs (fewer than {FEWEST}) to compare it with",
     }
     parts = [f"{words[verdict]} {_gaps(found)}" for verdict, found in by_verdict.items()]
-    share = "" if "too few runs" in by_verdict else " So what it gains there is not the language model's own."
+    share = (
+        "" if "too few runs" in by_verdict else " So by this measure no share is shown to be the language model's own."
+    )
     return f"In the {name} of {task.subject}: {'; '.join(parts)}.{share}"
 
 
