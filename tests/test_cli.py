@@ -99,6 +99,7 @@ def test_yaml_and_flags_give_the_same_configuration(run, tmp_path):
         (["compare", "nothing"], "no recipe nothing"),
         (["compare", "quick", "--methods", "magic"], "no method 'magic'"),
         (["compare", "quick", "--jobs", "-1"], "at least 0"),
+        (["compare", "quick", "--tables-only", "--out", "/nowhere"], "no runs in"),
         (["train", "--method", "llm-policy", "--teacher", "bow"], "needs a language model"),
         (["train", "--no-such-flag"], "no-such-flag"),
         (["nonsense"], "nonsense"),

@@ -4,6 +4,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from cotutor.adviser import Adviser
 from cotutor.config import TrainConfig, validate
+from cotutor.errors import UserError
 from cotutor.loop import Loop
 from cotutor.memory import FeedbackMemory
 from cotutor.students.guidance import GuidedVecEnv
@@ -26,9 +27,11 @@ def attach(envs: VecEnv, task: Task, config: TrainConfig) -> tuple[GuidedVecEnv,
         policy with :class:`cotutor.students.guidance.GuidedMixin`), and the callback for ``model.learn``.
 
     Raises:
-        UserError: The configuration is out of range or names something unknown.
+        UserError: The configuration is out of range, names something unknown, or its method is a rival's.
     """
     validate(config)
+    if config.arrows.rival is not None or config.arrows.language_policy:
+        raise UserError(f"The method {config.method} cannot be attached to a student: use cotutor train.")
     adviser = make_adviser(task, config)
     guide = GuidedVecEnv(envs, adviser, config.trust.trial_every, config.seed, config.guidance.prior)
     return guide, Loop(adviser, guide, config)

@@ -183,13 +183,16 @@ def _compare(command: Compare) -> None:
     out = command.out or Path("results") / whole.name
     work = command.work or Path("runs") / whole.name
     jobs = command.jobs or default_jobs()
+    plan = make_plan(chosen, out / "runs")
     if command.dry_run:
-        table, cost = plan_table(make_plan(chosen, out / "runs"), jobs)
+        table, cost = plan_table(plan, jobs)
         console.print(table)
         console.print(cost, highlight=False, soft_wrap=True)
         return
     failed = [] if command.tables_only else run_recipe(chosen, out, work, jobs, console)
     runs = read_all(out / "runs")
+    if command.tables_only and not runs:
+        raise UserError(f"There are no runs in {out / 'runs'} to make tables of: leave out --tables-only.")
     if runs:
         command_line = f"cotutor compare {command.recipe}"
         (out / "README.md").write_text(markdown(whole, runs, command_line), encoding="utf-8")

@@ -8,6 +8,7 @@ import torch
 from rich.console import Console
 from stable_baselines3.common.vec_env import VecEnv
 
+from cotutor.attach import attach
 from cotutor.config import METHODS, AskingConfig, PPOConfig, RivalConfig, TrainConfig
 from cotutor.errors import UserError
 from cotutor.inspect import evaluate_run
@@ -16,6 +17,8 @@ from cotutor.rivals.cloning import CloningLoop
 from cotutor.rivals.hints import HINT, make_hints
 from cotutor.rivals.one_way import PatientPPO
 from cotutor.students.guidance import PRIOR, policy_probabilities
+from cotutor.students.ppo import make_envs
+from cotutor.tasks import make_task
 from cotutor.train import Pair, build, train
 
 CONFIG = TrainConfig(
@@ -152,6 +155,13 @@ def test_bc_clones_only_states_with_advice() -> None:
     states, advice_NA, returns_N = kept[0]
     assert 0 < len(returns_N) == len(advice_NA) == len(states[PRIOR]) < 512
     assert np.allclose(advice_NA[:, :3], 1 / 3, atol=1e-3)
+
+
+@pytest.mark.parametrize("method", [*RIVALS, "llm-policy"])
+def test_a_rival_cannot_be_attached_to_a_student(method: str) -> None:
+    task = make_task(CONFIG.task)
+    with pytest.raises(UserError, match="cannot be attached"):
+        attach(make_envs(task, "image", 2), task, replace(CONFIG, method=method))
 
 
 @pytest.mark.parametrize("method", RIVALS)
