@@ -145,7 +145,8 @@ def until(values: Sequence[float]) -> str:
     return f"{'never' if isinf(middle) else f'{middle:,.0f}'} ({reached}/{len(values)})"
 
 
-def _mean(runs: Sequence[KeptRun], field: str, digits: int) -> str:
+def mean_of(runs: Sequence[KeptRun], field: str, digits: int = 0) -> str:
+    """Returns the mean of a field of the summaries as text, a dash where no run has it."""
     values = [getattr(run.summary, field) for run in runs]
     known = [value for value in values if value is not None]
     return f"{sum(known) / len(known):,.{digits}f}" if known else "–"
@@ -160,15 +161,15 @@ COLUMNS: dict[str, Callable[[Results, str], str]] = {
     "to 90%": lambda results, method: until([frames_to(run, 0.9) for run in results.runs[method]]),
     "to 95%": lambda results, method: until([frames_to(run, 0.95) for run in results.runs[method]]),
     "seconds to 90%": lambda results, method: until([seconds_to(run, 0.9) for run in results.runs[method]]),
-    "teacher before": lambda results, method: _mean(results.runs[method], "teacher_success_before", 2),
-    "after": lambda results, method: _mean(results.runs[method], "teacher_success_after", 2),
-    "agreement before": lambda results, method: _mean(results.runs[method], "bot_agreement_before", 2),
-    "after ": lambda results, method: _mean(results.runs[method], "bot_agreement_after", 2),
-    "ceiling": lambda results, method: _mean(results.runs[method], "agreement_ceiling", 2),
-    "trust": lambda results, method: _mean(results.runs[method], "trust", 2),
-    "asked": lambda results, method: _mean(results.runs[method], "contexts_asked", 0),
-    "seconds": lambda results, method: _mean(results.runs[method], "wall_seconds", 0),
-    "teacher's": lambda results, method: _mean(results.runs[method], "teacher_seconds", 0),
+    "teacher before": lambda results, method: mean_of(results.runs[method], "teacher_success_before", 2),
+    "after": lambda results, method: mean_of(results.runs[method], "teacher_success_after", 2),
+    "agreement before": lambda results, method: mean_of(results.runs[method], "bot_agreement_before", 2),
+    "after ": lambda results, method: mean_of(results.runs[method], "bot_agreement_after", 2),
+    "ceiling": lambda results, method: mean_of(results.runs[method], "agreement_ceiling", 2),
+    "trust": lambda results, method: mean_of(results.runs[method], "trust", 2),
+    "asked": lambda results, method: mean_of(results.runs[method], "contexts_asked", 0),
+    "seconds": lambda results, method: mean_of(results.runs[method], "wall_seconds", 0),
+    "teacher's": lambda results, method: mean_of(results.runs[method], "teacher_seconds", 0),
 }
 TRANSFER: dict[str, Callable[[Results, str], str]] = {
     "pair, unseen": lambda results, method: shown(

@@ -10,7 +10,7 @@ import numpy as np
 from cotutor.compare.kept import Curve, KeptRun
 from cotutor.compare.recipe import Recipe
 from cotutor.compare.statistics import Claim, estimate, frames_to, iqm, iqm_band, seconds_to
-from cotutor.compare.table import MEASURES, Results, answer, gather, shown, signed, until
+from cotutor.compare.table import MEASURES, Results, answer, gather, mean_of, shown, signed, until
 from cotutor.config import METHODS, from_values
 from cotutor.report.document import legible, write_page
 from cotutor.report.figures import Figure, Trace
@@ -292,7 +292,6 @@ def _costs(results: Results) -> tuple[list[str], list[list[str]]]:
     head = ["method", "n", "area", "frames to 90%", "frames to 95%", "seconds to 90%", "seconds", "teacher's", "asked"]
     rows = []
     for method, runs in results.runs.items():
-        summaries = [run.summary for run in runs]
         rows.append(
             [
                 method,
@@ -301,9 +300,9 @@ def _costs(results: Results) -> tuple[list[str], list[list[str]]]:
                 until([frames_to(run, 0.9) for run in runs]),
                 until([frames_to(run, 0.95) for run in runs]),
                 until([seconds_to(run, 0.9) for run in runs]),
-                _mean([summary.wall_seconds for summary in summaries]),
-                _mean([summary.teacher_seconds for summary in summaries]),
-                _mean([summary.contexts_asked for summary in summaries]),
+                mean_of(runs, "wall_seconds"),
+                mean_of(runs, "teacher_seconds"),
+                mean_of(runs, "contexts_asked"),
             ]
         )
     return head, rows
@@ -334,8 +333,3 @@ def _style(results: Results, method: str) -> tuple[str, str]:
 
 def _rounded(values_P: FloatArray) -> list[float]:
     return [round(float(value), 4) for value in values_P]
-
-
-def _mean(values: Sequence[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    return f"{sum(known) / len(known):,.0f}" if known else "–"
