@@ -4,6 +4,7 @@ from math import inf
 
 import numpy as np
 import pytest
+from rliable import library, metrics
 from scipy.stats import mannwhitneyu, norm
 
 from cotutor.compare.kept import Curve
@@ -36,7 +37,6 @@ def test_the_interquartile_mean_by_hand() -> None:
 
 
 def test_interquartile_mean_and_probability_are_those_of_rliable() -> None:
-    metrics = pytest.importorskip("rliable.metrics")
     random = np.random.default_rng(0)
     first, second = random.random((10, 3)), random.random((8, 3))
     assert stratified_iqm(*first.T) == pytest.approx(metrics.aggregate_iqm(first))
@@ -45,7 +45,6 @@ def test_interquartile_mean_and_probability_are_those_of_rliable() -> None:
 
 
 def test_the_stratified_interval_is_that_of_rliable() -> None:
-    library, metrics = pytest.importorskip("rliable.library"), pytest.importorskip("rliable.metrics")
     scores = np.random.default_rng(1).random((10, 3)) ** 2
     np.random.seed(0)
     _, intervals = library.get_interval_estimates(

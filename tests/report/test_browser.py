@@ -29,7 +29,8 @@ QUIET = (
     "--virtual-time-budget=10000",
 )
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
+needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
+pytestmark = needs_browser
 
 
 def open_page(page: Path, profile: Path, *flags: str) -> tuple[str, str]:

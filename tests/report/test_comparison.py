@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from test_browser import drive, open_page
+from test_browser import drive, needs_browser, open_page
 from test_page import Page, words
 from tests.compare.made import made_recipe, made_run
 
@@ -46,6 +46,7 @@ def test_curves_have_bands_and_the_subject_is_on_top(page) -> None:
     assert len(figures["trust-0"]["traces"]) == 6
 
 
+@needs_browser
 @pytest.mark.parametrize("flags", [(), ("--blink-settings=preferredColorScheme=0",)], ids=["light", "dark"])
 def test_every_plot_is_drawn_without_an_error(page, tmp_path, flags) -> None:
     dom, console = open_page(page, tmp_path / "profile", *flags)
@@ -56,6 +57,7 @@ def test_every_plot_is_drawn_without_an_error(page, tmp_path, flags) -> None:
     assert "<script>alert" not in dom
 
 
+@needs_browser
 def test_a_click_on_a_name_hides_a_method_and_a_phone_never_scrolls_sideways(page, tmp_path) -> None:
     noted = drive(
         page,
