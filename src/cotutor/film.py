@@ -3,6 +3,7 @@
 import textwrap
 import time
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -175,11 +176,11 @@ def _write_gif(images: Sequence[Image.Image], path: Path, delay: float) -> None:
 
 def _write_mp4(images: Sequence[Image.Image], path: Path, delay: float) -> None:
     try:
-        import imageio_ffmpeg  # noqa: PLC0415
+        ffmpeg = import_module("imageio_ffmpeg")
     except ImportError as error:
         raise UserError("An MP4 needs one more package: pip install cotutor[video], or write a .gif.") from error
     width, height = (max(side) + max(side) % 2 for side in zip(*(image.size for image in images), strict=True))
-    writer = imageio_ffmpeg.write_frames(str(path), (width, height), fps=max(1, round(1 / delay)), macro_block_size=2)
+    writer = ffmpeg.write_frames(str(path), (width, height), fps=max(1, round(1 / delay)), macro_block_size=2)
     writer.send(None)
     for image in images:
         canvas = Image.new("RGB", (width, height), "white")
