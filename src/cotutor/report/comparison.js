@@ -6,8 +6,8 @@ for (const legend of document.querySelectorAll(".methods")) {
   const mine = figures.filter((figure) => figure.name.endsWith(`-${legend.dataset.task}`));
 
   const show = (wanted) => {
-    for (const button of methods) button.setAttribute("aria-pressed", String(wanted(button)));
     const hidden = new Set(methods.filter((button) => !wanted(button)).map((button) => button.dataset.method));
+    for (const button of methods) button.setAttribute("aria-pressed", String(!hidden.has(button.dataset.method)));
     for (const figure of mine) {
       for (const trace of figure.traces) if (trace.legendgroup !== undefined) trace.visible = !hidden.has(trace.legendgroup);
     }

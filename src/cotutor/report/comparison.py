@@ -72,6 +72,7 @@ class TaskView:
 
     Attributes:
         number: Its place, which ends the names of its plots.
+        subject: The method in question.
         title: Its heading.
         headline: The language model's own share in a sentence.
         answer: What the runs say about the language model's own share.
@@ -88,6 +89,7 @@ class TaskView:
     """
 
     number: int
+    subject: str
     title: str
     headline: str
     answer: str
@@ -145,6 +147,7 @@ def view_task(number: int, results: Results) -> TaskView:
     title = f"{task.name}: {task.settings.get('task')}, {results.budget:,} frames"
     return TaskView(
         number,
+        task.subject,
         title,
         headline(results),
         answer(results),
@@ -169,13 +172,13 @@ def headline(results: Results) -> str:
     matched = [claim for claim in claims if claim.verdict in ("no difference shown", "behind")]
     count = len(task.controls)
     if matched and not ahead:
-        return f"None is shown: {task.subject} is not shown to be ahead of any of the {len(claims)} controls measured."
+        return f"None is shown: {task.subject} is not shown to be ahead of any control ({len(claims)} measured)."
     if matched:
-        names = ", ".join(claim.other for claim in matched)
+        names = ", ".join(f"“{claim.other}”" for claim in matched)
         return f"None is shown: {task.subject} is ahead of {len(ahead)} of {count} controls, but not of {names}."
     if claims and len(ahead) == count:
         least = min(ahead, key=lambda claim: claim.difference.value)
-        return f"{signed(least.difference)} of area: {task.subject} is ahead of all {count} controls."
+        return f"{signed(least.difference)} of area: {task.subject} is ahead of every control ({count})."
     return f"Not known yet: {task.subject} is ahead of {len(ahead)} of {count} controls, the others lack runs."
 
 
