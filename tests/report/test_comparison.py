@@ -8,7 +8,8 @@ from test_page import Page, words
 from tests.compare.made import made_recipe, made_run
 
 from cotutor.compare.recipe import parse_recipe
-from cotutor.report.comparison import write_comparison
+from cotutor.compare.table import gather
+from cotutor.report.comparison import headline, write_comparison
 
 CONTROL = "mutual, <script>alert(2)</script>"
 
@@ -58,18 +59,58 @@ def test_every_plot_is_drawn_without_an_error(page, tmp_path, flags) -> None:
 
 
 @needs_browser
-def test_a_click_on_a_name_hides_a_method_and_a_phone_never_scrolls_sideways(page, tmp_path) -> None:
+def test_a_click_hides_a_method_in_all_curves_and_shows_it_again(page, tmp_path) -> None:
     noted = drive(
         page,
         tmp_path,
-        "const plot = find('plot-frames-0'); const shown = () => plot.querySelectorAll('.js-line').length;"
-        "noted.before = shown(); noted.names = [...plot.querySelectorAll('.legendtext')].map((t) => t.textContent);"
-        "page.defaultView.Plotly.restyle(plot, {visible: 'legendonly'}, [0, 1, 2]); noted.after = shown();"
+        "const lines = () => ['frames', 'seconds', 'agreement', 'trust', 'gain'].map((name) =>"
+        " find(`plot-${name}-0`).querySelectorAll('.js-line').length);"
+        "const control = page.querySelector('[data-kind=control]'); noted.all = lines();"
+        "control.click(); noted.fewer = lines(); noted.pressed = control.getAttribute('aria-pressed');"
+        "control.click(); noted.again = lines();"
+        "page.querySelector('[data-show=rival]').click(); noted.rivals = lines();"
+        "page.querySelector('[data-show=all]').click(); noted.back = lines();"
         "noted.wide = page.documentElement.scrollWidth <= page.documentElement.clientWidth;",
     )
-    assert noted["names"][-1] == "mutual (n=5)"  # type: ignore[index]
-    assert noted["after"] < noted["before"]  # type: ignore[operator]
+    # a line has the two edges of its band beside it; ppo has no teacher
+    assert noted["all"] == noted["again"] == noted["back"] == [9, 9, 6, 6, 6]
+    assert noted["fewer"] == [6, 6, 3, 3, 3]
+    assert noted["rivals"] == [6, 6, 3, 3, 3]
+    assert noted["pressed"] == "false"
     assert noted["wide"]
+
+
+def test_of_many_methods_the_subject_and_its_controls_are_shown_first(tmp_path) -> None:
+    methods = "\n".join(f"  m{i}: {{method: mutual}}" for i in range(10))
+    text = f"about: many\nsubject: m3\nmethods:\n{methods}\ncontrols: [m1]\ntasks: {{a: }}\n"
+    runs = [made_run("a", f"m{i}", seed, 0.5) for i in range(10) for seed in range(2)]
+    html = Page(write_comparison(parse_recipe("many", text), runs, tmp_path / "report.html", "x").read_text())
+    figures = {figure["name"]: figure for figure in html.data["figures"]}
+    assert {trace["legendgroup"] for trace in figures["frames-0"]["traces"] if trace["visible"]} == {"1", "3"}
+    pressed = {entry["data-method"]: entry["aria-pressed"] for _, entry in html.tags if "data-method" in entry}
+    assert {key for key, state in pressed.items() if state == "true"} == {"1", "3"}
+
+
+@pytest.mark.parametrize(
+    ("control", "seeds", "said"),
+    [
+        (0.6, 5, "+0.23 [+0.21, +0.25] of area: mutual is ahead of every control (1)."),
+        (0.9, 5, "None is shown: mutual is not shown to be ahead of any control (1 measured)."),
+        (0.6, 3, "Not known yet: mutual is ahead of 0 of 1 controls"),
+    ],
+)
+def test_the_headline_says_whether_a_share_is_shown(control, seeds, said) -> None:
+    runs = [
+        made_run("near", name, seed, level - 0.01 * seed)
+        for name, level in (("mutual", 0.9), (CONTROL, control))
+        for seed in range(seeds)
+    ]
+    assert headline(gather(made_recipe(), runs)[0]).startswith(said)
+
+
+def test_a_headline_without_runs_of_controls() -> None:
+    runs = [made_run("near", "mutual", seed) for seed in range(5)]
+    assert headline(gather(made_recipe(), runs)[0]).startswith("Not known yet")
 
 
 def test_ten_methods_with_ten_seeds_stay_below_15_mb(tmp_path) -> None:

@@ -17,10 +17,53 @@ from cotutor.report.figures import Figure, Trace
 from cotutor.types import FloatArray
 
 POINTS = 64
-COLOURS = ("#4477aa", "#ee6677", "#228833", "#b8a020", "#3fa7c9", "#aa3377", "#8a8f98")
-"""Paul Tol's bright scheme, which colour-blind readers can tell apart, a little darker where white is behind it."""
-DASHES = ("solid", "dash", "dot")
+COLOURS = 6
+"""Colours of the page beside the subject's; beyond them lines of one kind are dotted."""
+MOST_LINES = 8
+"""Methods that the curves show at first; of more, only the subject and its controls."""
 ARROWS = ("advice", "feedback in real time", "lessons", "prior", "distillation")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """How a method is drawn in the curves of a task.
+
+    Attributes:
+        method: Its name.
+        key: Its number among the recipe's methods, as text.
+        kind: ``subject``, ``control`` or ``rival``.
+        colour: A CSS variable.
+        dash: plotly's name of the dash.
+        shown: Whether it is shown at first.
+    """
+
+    method: str
+    key: str
+    kind: str
+    colour: str
+    dash: str
+    shown: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The subject's area minus another method's, to be drawn.
+
+    Attributes:
+        line: The other method.
+        claim: The claim.
+        text: Difference and interval.
+        low: Lower end of the interval, in percent of the drawing's width.
+        middle: The difference, likewise.
+        high: Upper end, likewise.
+    """
+
+    line: Line
+    claim: Claim
+    text: str
+    low: float
+    middle: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,26 +71,38 @@ class TaskView:
     """A part of the page.
 
     Attributes:
+        number: Its place, which ends the names of its plots.
+        subject: The method in question.
         title: Its heading.
+        headline: The language model's own share in a sentence.
         answer: What the runs say about the language model's own share.
         n: The least and the largest number of runs of a method, as text.
+        lines: The methods that have runs.
+        gaps: Differences in area, those to controls first, the least first; empty where the subject has no runs.
+        zero: Where no difference is, in percent of the drawing's width.
         curves: Plots of success.
         teacher: Plots about the teacher; empty where nothing is known.
         end: Plot of the end of training.
-        arrows: Names of the arrows and, by method, whether each is on, with the area.
+        arrows: A row a method: its name, what each arrow is, and the area.
         costs: Head and rows of the table of costs.
-        claims: Head and rows of the table of claims.
+        claims: Head of the table of claims and, by measure, its rows.
     """
 
+    number: int
+    subject: str
     title: str
+    headline: str
     answer: str
     n: str
+    lines: list[Line]
+    gaps: list[Gap]
+    zero: float
     curves: list[Figure]
     teacher: list[Figure]
     end: Figure
-    arrows: list[tuple[str, list[bool], str]]
+    arrows: list[tuple[str, list[str], str]]
     costs: tuple[list[str], list[list[str]]]
-    claims: tuple[list[str], list[list[str]]]
+    claims: tuple[list[str], dict[str, list[list[str]]]]
 
 
 def write_comparison(recipe: Recipe, runs: Sequence[KeptRun], target: Path, command: str) -> Path:
@@ -68,6 +123,7 @@ def write_comparison(recipe: Recipe, runs: Sequence[KeptRun], target: Path, comm
         target,
         "comparison.html.jinja",
         [legible_figure(figure) for figure in figures],
+        ("comparison.js",),
         name=recipe.name,
         about=" ".join(recipe.about.split()),
         command=command,
@@ -86,18 +142,79 @@ def view_task(number: int, results: Results) -> TaskView:
     """
     counts = sorted({len(runs) for runs in results.runs.values()})
     task = results.task
+    lines = _lines(results)
+    gaps, zero = _gaps(results, lines)
     title = f"{task.name}: {task.settings.get('task')}, {results.budget:,} frames"
     return TaskView(
+        number,
+        task.subject,
         title,
+        headline(results),
         answer(results),
         " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1]))),
-        _success_figures(number, results),
-        _teacher_figures(number, results),
+        list(lines.values()),
+        gaps,
+        zero,
+        _success_figures(number, results, lines),
+        _teacher_figures(number, results, lines),
         _end_figure(number, results),
         [_arrows(results, method) for method in results.runs],
         _costs(results),
         _claims(results),
     )
+
+
+def headline(results: Results) -> str:
+    """Returns what the areas say about the language model's own share, in one sentence."""
+    task = results.task
+    claims = [claim for claim in results.claims("area") if claim.other in task.controls]
+    ahead = [claim for claim in claims if claim.verdict == "ahead"]
+    matched = [claim for claim in claims if claim.verdict in ("no difference shown", "behind")]
+    count = len(task.controls)
+    if matched and not ahead:
+        return f"None is shown: {task.subject} is not shown to be ahead of any control ({len(claims)} measured)."
+    if matched:
+        names = ", ".join(f"“{claim.other}”" for claim in matched)
+        return f"None is shown: {task.subject} is ahead of {len(ahead)} of {count} controls, but not of {names}."
+    if claims and len(ahead) == count:
+        least = min(ahead, key=lambda claim: claim.difference.value)
+        return f"{signed(least.difference)} of area: {task.subject} is ahead of every control ({count})."
+    return f"Not known yet: {task.subject} is ahead of {len(ahead)} of {count} controls, the others lack runs."
+
+
+def _lines(results: Results) -> dict[str, Line]:
+    task = results.task
+    kinds = {
+        method: "subject" if method == task.subject else "control" if method in task.controls else "rival"
+        for method in task.methods
+    }
+    dashes = {"subject": ("solid",), "control": ("dash", "dashdot"), "rival": ("solid", "dot")}
+    few = len(results.runs) <= MOST_LINES
+    lines = {}
+    for key, (method, kind) in enumerate(kinds.items()):
+        if method in results.runs:
+            place = [other for other in kinds if kinds[other] == kind].index(method)
+            colour = "--pair" if kind == "subject" else f"--m{place % COLOURS}"
+            dash = dashes[kind][place // COLOURS % len(dashes[kind])]
+            lines[method] = Line(method, str(key), kind, colour, dash, few or kind != "rival")
+    return lines
+
+
+def _gaps(results: Results, lines: dict[str, Line]) -> tuple[list[Gap], float]:
+    claims = results.claims("area")
+    low = min([0.0, *(claim.difference.low for claim in claims)])
+    high = max([0.0, *(claim.difference.high for claim in claims)])
+    margin = 0.04 * (high - low) or 1.0
+
+    def place(value: float) -> float:
+        return round(100 * (value - low + margin) / (high - low + 2 * margin), 2)
+
+    gaps = [
+        Gap(lines[claim.other], claim, signed(found), place(found.low), place(found.value), place(found.high))
+        for claim in claims
+        for found in [claim.difference]
+    ]
+    return sorted(gaps, key=lambda gap: (gap.line.kind, gap.middle)), place(0.0)
 
 
 def legible_figure(figure: Figure) -> Figure:
@@ -115,29 +232,31 @@ def _bare(data: Any) -> Any:
     return [_bare(value) for value in data] if isinstance(data, list) else data
 
 
-def _success_figures(number: int, results: Results) -> list[Figure]:
-    share = {"yaxis": {"title": {"text": "success"}, "range": [-0.02, 1.02], "tickformat": ".0%"}}
+def _success_figures(number: int, results: Results, lines: dict[str, Line]) -> list[Figure]:
+    share = {"yaxis": {"title": {"text": "success"}, "range": [-0.02, 1.02], "tickformat": ".0%"}, "showlegend": False}
     read = "Success over the last 100 training episodes: interquartile mean over runs and pointwise 95% interval. "
-    seconds = {**share, "xaxis": {"title": {"text": "seconds"}}, "showlegend": False}
+    seconds = {**share, "xaxis": {"title": {"text": "seconds"}}}
     return [
         Figure(
             f"frames-{number}",
             "Success over frames",
-            read + "Click a name to hide it, twice to see it alone; the colours are those of all plots of this task.",
-            _bands(results, lambda curve: curve.frames, lambda curve: [value or 0.0 for value in curve.success]),
+            read.rstrip(),
+            _bands(results, lines, lambda curve: curve.frames, lambda curve: [value or 0.0 for value in curve.success]),
             share,
         ),
         Figure(
             f"seconds-{number}",
             "Success over seconds",
             read + "Runs shared the machine, so seconds are rough; the teacher's are among them.",
-            _bands(results, lambda curve: curve.seconds, lambda curve: [value or 0.0 for value in curve.success]),
+            _bands(
+                results, lines, lambda curve: curve.seconds, lambda curve: [value or 0.0 for value in curve.success]
+            ),
             seconds,
         ),
     ]
 
 
-def _teacher_figures(number: int, results: Results) -> list[Figure]:
+def _teacher_figures(number: int, results: Results, lines: dict[str, Line]) -> list[Figure]:
     wanted: list[tuple[str, str, str, Callable[[Curve], Sequence[float | None]], dict[str, Any]]] = [
         (
             "agreement",
@@ -163,14 +282,17 @@ def _teacher_figures(number: int, results: Results) -> list[Figure]:
     ]
     figures = []
     for name, title, caption, column, axis in wanted:
-        traces = _bands(results, lambda curve: curve.frames, column)
+        traces = _bands(results, lines, lambda curve: curve.frames, column)
         if traces:
             figures.append(Figure(f"{name}-{number}", title, caption, traces, {"yaxis": axis, "showlegend": False}))
     return figures
 
 
 def _bands(
-    results: Results, x: Callable[[Curve], Sequence[float]], y: Callable[[Curve], Sequence[float | None]]
+    results: Results,
+    lines: dict[str, Line],
+    x: Callable[[Curve], Sequence[float]],
+    y: Callable[[Curve], Sequence[float | None]],
 ) -> list[Trace]:
     traces: list[Trace] = []
     # the subject last, above the others
@@ -180,7 +302,7 @@ def _bands(
             continue
         grid_P = np.linspace(max(curve[0, 0] for curve in curves), min(curve[-1, 0] for curve in curves), POINTS)
         values_NP = np.stack([np.interp(grid_P, curve[:, 0], curve[:, 1]) for curve in curves])
-        traces += _band(results, method, grid_P, values_NP)
+        traces += _band(lines[method], grid_P, values_NP)
     return traces
 
 
@@ -189,25 +311,26 @@ def _known(x: Sequence[float], y: Sequence[float | None]) -> FloatArray:
     return np.array([(a, b) for a, b in zip(x, y, strict=True) if b is not None], dtype=np.float64).reshape(-1, 2)
 
 
-def _band(results: Results, method: str, grid_P: FloatArray, values_NP: FloatArray) -> list[Trace]:
-    colour, dash = _style(results, method)
+def _band(line: Line, grid_P: FloatArray, values_NP: FloatArray) -> list[Trace]:
+    subject = line.kind == "subject"
     middle_P, low_P, high_P = iqm_band(values_NP)
-    common = {"type": "scatter", "mode": "lines", "legendgroup": method, "x": [float(f"{x:.5g}") for x in grid_P]}
-    edge = {**common, "line": {"width": 0}, "showlegend": False, "hoverinfo": "skip", "name": method}
-    line = {"color": colour, "dash": dash, "width": 3.5 if method == results.task.subject else 1.8}
+    common = {
+        "type": "scatter",
+        "mode": "lines",
+        "legendgroup": line.key,
+        "visible": line.shown,
+        "x": [float(f"{x:.5g}") for x in grid_P],
+    }
+    edge = {**common, "line": {"width": 0}, "hoverinfo": "skip", "name": line.method}
+    filled = {"fill": "tonexty", "fillcolor": f"var({line.colour}){'40' if subject else '1a'}"}
     return [
         {**edge, "y": _rounded(low_P)},
-        {
-            **edge,
-            "y": _rounded(high_P),
-            "fill": "tonexty",
-            "fillcolor": f"{colour}{'33' if method == results.task.subject else '12'}",
-        },
+        {**edge, "y": _rounded(high_P), **filled},
         {
             **common,
             "y": _rounded(middle_P),
-            "name": f"{method} (n={len(values_NP)})",
-            "line": line,
+            "name": f"{line.method} (n={len(values_NP)})",
+            "line": {"color": f"var({line.colour})", "dash": line.dash, "width": 3.5 if subject else 1.8},
             "hovertemplate": "%{y:.2f}",
         },
     ]
@@ -274,18 +397,23 @@ def _end_figure(number: int, results: Results) -> Figure:
     )
 
 
-def _arrows(results: Results, method: str) -> tuple[str, list[bool], str]:
+def _arrows(results: Results, method: str) -> tuple[str, list[str], str]:
     config = from_values({**results.task.settings, **results.task.methods[method]})
     arrows = METHODS[config.method]
-    ours = arrows.teacher and arrows.rival is None
-    on = [
-        arrows.teacher or arrows.language_policy,
-        arrows.realtime,
+    area = shown(results.values("area", method))
+    if arrows.language_policy:
+        return method, ["is the policy", *["no"] * 4], area
+    if arrows.rival is not None:
+        return method, ["in its own way", *["no"] * 4], area
+    taught = arrows.teacher
+    on = (
+        taught,
+        arrows.realtime and config.dialogue.depth > 0,
         arrows.lasting,
-        ours and config.guidance.prior,
-        ours and config.guidance.distillation,
-    ]
-    return method, on, shown(results.values("area", method))
+        taught and config.guidance.prior,
+        taught and config.guidance.distillation,
+    )
+    return method, ["yes" if arrow else "no" for arrow in on], area
 
 
 def _costs(results: Results) -> tuple[list[str], list[list[str]]]:
@@ -308,27 +436,23 @@ def _costs(results: Results) -> tuple[list[str], list[list[str]]]:
     return head, rows
 
 
-def _claims(results: Results) -> tuple[list[str], list[list[str]]]:
-    head = [f"{results.task.subject} against", "in the", "difference", "P(better)", "p", "n", "so"]
-    claims: list[Claim] = [claim for measure in MEASURES for claim in results.claims(measure)]
-    rows = [
-        [
-            claim.other,
-            MEASURES[claim.measure],
-            signed(claim.difference),
-            f"{claim.better.value:.2f} [{claim.better.low:.2f}, {claim.better.high:.2f}]",
-            f"{claim.p:.3f}",
-            str(claim.difference.n),
-            claim.verdict,
+def _claims(results: Results) -> tuple[list[str], dict[str, list[list[str]]]]:
+    head = [f"{results.task.subject} against", "difference", "P(better)", "p", "n", "so"]
+    rows = {
+        name: [
+            [
+                claim.other,
+                signed(claim.difference),
+                f"{claim.better.value:.2f} [{claim.better.low:.2f}, {claim.better.high:.2f}]",
+                f"{claim.p:.3f}",
+                str(claim.difference.n),
+                claim.verdict,
+            ]
+            for claim in results.claims(measure)
         ]
-        for claim in claims
-    ]
+        for measure, name in MEASURES.items()
+    }
     return head, rows
-
-
-def _style(results: Results, method: str) -> tuple[str, str]:
-    place = list(results.task.methods).index(method)
-    return COLOURS[place % len(COLOURS)], DASHES[place // len(COLOURS) % len(DASHES)]
 
 
 def _rounded(values_P: FloatArray) -> list[float]:

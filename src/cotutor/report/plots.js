@@ -1,12 +1,14 @@
 "use strict";
-// Plots are JSON beside their place; "var(--name)" in it is a colour of the present theme.
+// Plots are JSON beside their place; "var(--name)" in it is a colour of the present theme, two hex digits after it its opacity.
 const figures = JSON.parse(document.getElementById("figures").textContent);
 const narrow = window.matchMedia("(max-width: 640px)");
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
 function themed(value, style) {
   if (typeof value === "string") {
-    return value.replace(/^var\((--[a-z]+)\)$/, (_, name) => style.getPropertyValue(name).trim());
+    return value.replace(
+      /^var\((--[a-z0-9]+)\)([0-9a-f]{2})?$/, (_, name, opacity = "") => style.getPropertyValue(name).trim() + opacity,
+    );
   }
   if (Array.isArray(value)) return value.map((item) => themed(item, style));
   if (value === null || typeof value !== "object") return value;
@@ -35,9 +37,9 @@ function layout(figure) {
   };
 }
 
-function draw() {
+function draw(wanted = figures) {
   const style = getComputedStyle(document.documentElement);
-  for (const figure of figures) {
+  for (const figure of wanted) {
     Plotly.react(
       `plot-${figure.name}`, themed(figure.traces, style), themed(layout(figure), style),
       { responsive: true, displayModeBar: false },
@@ -46,5 +48,5 @@ function draw() {
 }
 
 draw();
-dark.addEventListener("change", draw);
-narrow.addEventListener("change", draw);
+dark.addEventListener("change", () => draw());
+narrow.addEventListener("change", () => draw());
