@@ -26,7 +26,7 @@ from cotutor.runs import folder as runs
 from cotutor.runs.folder import RunFolder
 from cotutor.runs.ledger import Ledger
 from cotutor.runs.progress import Glance, ProgressDisplay
-from cotutor.runs.summary import WINDOW, Summary, frames_to_success
+from cotutor.runs.summary import FIRST_POINT, WINDOW, Summary, frames_to_success
 from cotutor.students.guidance import GuidedPolicy
 from cotutor.students.ppo import make_envs, make_ppo
 from cotutor.tasks import make_task
@@ -161,7 +161,7 @@ class Recorder(BaseCallback):
 
     def _on_rollout_end(self) -> None:
         report = self.report
-        success = float(np.mean(self.recent)) if self.recent else None
+        success = float(np.mean(self.recent)) if len(self.recent) >= FIRST_POINT else None
         self.ledger.add_round(report, self.round, self.num_timesteps, self.seconds, success, self._agreement())
         self.display.show(
             Glance(

@@ -1,12 +1,14 @@
 """The page of a comparison, in a real browser too."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from test_browser import drive, needs_browser, open_page
 from test_page import Page, words
 from tests.compare.made import made_recipe, made_run
 
+from cotutor.compare.kept import KeptRun
 from cotutor.compare.recipe import parse_recipe
 from cotutor.compare.table import gather
 from cotutor.report.comparison import headline, write_comparison
@@ -28,7 +30,7 @@ def page(tmp_path):
 def test_it_answers_first_and_names_stay_text(page) -> None:
     html = Page(page.read_text())
     text = words(html.text)
-    assert text.index("language model's own share: +0.3") < text.index("Claims")
+    assert text.index("language model's own share? Of the area, +0.2") < text.index("Claims")
     assert "Does <script>alert(1)</script> it help?" in text
     assert CONTROL in text
     assert "cotutor compare <made>" in text
@@ -94,9 +96,9 @@ def test_of_many_methods_the_subject_and_its_controls_are_shown_first(tmp_path) 
 @pytest.mark.parametrize(
     ("control", "seeds", "said"),
     [
-        (0.6, 5, "+0.23 [+0.21, +0.25] of area: mutual is ahead of every control (1)."),
-        (0.9, 5, "None is shown: mutual is not shown to be ahead of any control (1 measured)."),
-        (0.6, 3, "Not known yet: mutual is ahead of 0 of 1 controls"),
+        (0.6, 5, "Of the area, +0.23 [+0.21, +0.25]; of the success at the end, +0.30 ["),
+        (0.9, 5, f"Of the area, none is shown (not ahead of “{CONTROL}”); of the success at the end, none is shown ("),
+        (0.6, 3, "Of the area, not known yet; of the success at the end, not known yet."),
     ],
 )
 def test_the_headline_says_whether_a_share_is_shown(control, seeds, said) -> None:
@@ -108,9 +110,18 @@ def test_the_headline_says_whether_a_share_is_shown(control, seeds, said) -> Non
     assert headline(gather(made_recipe(), runs)[0]).startswith(said)
 
 
+def test_the_headline_counts_the_end_where_the_area_is_no_different() -> None:
+    late = [replace(run, summary=replace(run.summary, pair_success=0.2)) for run in runs_of(CONTROL)]
+    said = headline(gather(made_recipe(), [*runs_of("mutual"), *late])[0])
+    assert said.startswith(f"Of the area, none is shown (not ahead of “{CONTROL}”); of the success at the end, +0.")
+
+
+def runs_of(method: str) -> list[KeptRun]:
+    return [made_run("near", method, seed, 0.9 - 0.01 * seed) for seed in range(5)]
+
+
 def test_a_headline_without_runs_of_controls() -> None:
-    runs = [made_run("near", "mutual", seed) for seed in range(5)]
-    assert headline(gather(made_recipe(), runs)[0]).startswith("Not known yet")
+    assert headline(gather(made_recipe(), runs_of("mutual"))[0]).startswith("Not known yet")
 
 
 def test_ten_methods_with_ten_seeds_stay_below_15_mb(tmp_path) -> None:

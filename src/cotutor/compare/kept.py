@@ -22,7 +22,7 @@ class Curve:
     Attributes:
         frames: Environment steps so far.
         seconds: Seconds of training so far.
-        success: Success over the last 100 training episodes (trials left out), None before the first ended.
+        success: Success over the last 100 training episodes (trials left out), None before the first 20 ended.
         trust: Trust over all contexts, None without a teacher that is trusted.
         gain: Mean gain per step of following the advice, in units of the running scale, None likewise.
         asked: Contexts put to the teacher so far, None without one.

@@ -163,7 +163,7 @@ def area(curve: Curve, budget: int) -> float:
     """Returns the area under the learning curve up to a budget, divided by it: mean success over the frames, in [0, 1].
 
     The curve is the success over the last 100 training episodes at the end of every round, joined by straight lines; it
-    begins at zero, and is zero until the first episode ends. After its end the last value holds.
+    begins at zero, and is zero until 20 episodes have ended. After its end the last value holds.
 
     Args:
         curve: The run's curve.

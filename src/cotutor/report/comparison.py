@@ -165,21 +165,24 @@ def view_task(number: int, results: Results) -> TaskView:
 
 
 def headline(results: Results) -> str:
-    """Returns what the areas say about the language model's own share, in one sentence."""
+    """Returns the language model's own share in one sentence: the least gap to a control, by every measure."""
     task = results.task
-    claims = [claim for claim in results.claims("area") if claim.other in task.controls]
-    ahead = [claim for claim in claims if claim.verdict == "ahead"]
-    matched = [claim for claim in claims if claim.verdict in ("no difference shown", "behind")]
-    count = len(task.controls)
-    if matched and not ahead:
-        return f"None is shown: {task.subject} is not shown to be ahead of any control ({len(claims)} measured)."
+    if not task.controls:
+        return "Not asked: the recipe names no controls."
+    if not {task.subject, *task.controls} <= set(results.runs):
+        return f"Not known yet: {task.subject} or its controls lack runs."
+    return f"Of the area, {_share(results, 'area')}; of the success at the end, {_share(results, 'pair')}."
+
+
+def _share(results: Results, measure: str) -> str:
+    claims = [claim for claim in results.claims(measure) if claim.other in results.task.controls]
+    if any(claim.verdict == "too few runs" for claim in claims):
+        return "not known yet"
+    matched = [f"“{claim.other}”" for claim in claims if claim.verdict != "ahead"]
     if matched:
-        names = ", ".join(f"“{claim.other}”" for claim in matched)
-        return f"None is shown: {task.subject} is ahead of {len(ahead)} of {count} controls, but not of {names}."
-    if claims and len(ahead) == count:
-        least = min(ahead, key=lambda claim: claim.difference.value)
-        return f"{signed(least.difference)} of area: {task.subject} is ahead of every control ({count})."
-    return f"Not known yet: {task.subject} is ahead of {len(ahead)} of {count} controls, the others lack runs."
+        names = "any control" if len(matched) == len(claims) > 1 else " and ".join(matched)
+        return f"none is shown (not ahead of {names})"
+    return signed(min((claim.difference for claim in claims), key=lambda found: found.value))
 
 
 def _lines(results: Results) -> dict[str, Line]:

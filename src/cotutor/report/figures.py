@@ -8,9 +8,8 @@ from sqlite3 import Row
 from typing import Any
 
 from cotutor.runs.ledger import read
-from cotutor.runs.summary import WINDOW
+from cotutor.runs.summary import FIRST_POINT, WINDOW
 
-FIRST_POINT = 20
 TRIAL_WINDOW = 25
 MOST_POINTS = 600
 

@@ -15,7 +15,7 @@ class Glance:
 
     Attributes:
         frames: Environment steps so far.
-        success: Success of the pair over the last 100 training episodes, None before the first.
+        success: Success of the pair over the last 100 training episodes, None at first.
         without_advice: Success over the last 32 episodes without advice, None where none is known.
         trust: Trust in the advice, None without a teacher.
         teacher_share: The teacher's share of the time so far, None without a teacher.

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 THRESHOLDS = (0.5, 0.75, 0.9, 0.95)
 WINDOW = 100
+"""Episodes over which success in training is taken."""
+FIRST_POINT = 20
+"""Episodes before it is taken at all: the first to end are those that end soonest, and those are successes."""
 
 
 @dataclass(frozen=True, slots=True)
