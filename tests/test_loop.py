@@ -50,6 +50,7 @@ def test_a_bad_teacher_earns_no_trust_one_way(tmp_path, teacher):
 def test_ppo_has_no_teacher(tmp_path):
     folder, summary = run(tmp_path, method="ppo")
     assert summary.teacher is summary.trust is summary.contexts_asked is summary.bot_agreement_after is None
+    assert summary.teacher_tokens is None
     assert summary.pair_success == summary.student_success
     assert not folder.teacher.exists()
 
@@ -63,6 +64,7 @@ def test_the_real_model_learns_from_the_student_and_the_ledger_tells(tmp_path):
     assert summary.teacher_success_after >= summary.teacher_success_before
     rows = read(folder.ledger, "SELECT * FROM consultations")
     assert summary.contexts_asked == len(rows)
+    assert 10 * summary.contexts_asked < summary.teacher_tokens < 1_000_000
     for row in rows:
         options = json.loads(row["options"])
         for column in ("raw", "calibrated", "revised"):

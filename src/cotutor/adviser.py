@@ -98,6 +98,7 @@ class Adviser:
         self.met: dict[str, float] = {}
         self.asked = 0
         self.seconds = 0.0
+        self.tokens = 0
         self.started = time.perf_counter()
         self._guidance: dict[str, Guidance | None] = {}
 
@@ -191,10 +192,11 @@ class Adviser:
 
     @contextmanager
     def clock(self) -> Iterator[None]:
-        """Counts the time inside as the teacher's."""
-        began = time.perf_counter()
+        """Counts the time and the tokens inside as the teacher's."""
+        began, tokens = time.perf_counter(), self.teacher.tokens
         yield
         self.seconds += time.perf_counter() - began
+        self.tokens += self.teacher.tokens - tokens
 
     def consultation(self, round_number: int, context: str) -> Consultation:
         """Returns the row of the ledger for a context that has been asked."""

@@ -225,9 +225,9 @@ class Loop(BaseCallback):
         """Asks the teacher about the contexts most worth asking about; the first time it is calibrated on them."""
         contexts = self.adviser.choose()
         if contexts and not self.adviser.asked:
-            self.adviser.teacher.calibrate(
-                [self.adviser.task.question(context) for context in contexts[:REFERENCE_CONTEXTS]]
-            )
+            references = [self.adviser.task.question(context) for context in contexts[:REFERENCE_CONTEXTS]]
+            with self.adviser.clock():
+                self.adviser.teacher.calibrate(references)
         self.adviser.ask(contexts)
         return contexts
 

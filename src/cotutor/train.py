@@ -215,11 +215,11 @@ def train(config: TrainConfig, console: Console) -> tuple[RunFolder, Summary]:
                 callbacks.insert(0, rounds)
             pair.model.set_logger(Logger(str(folder.path), [TensorBoardOutputFormat(str(folder.path))]))
             pair.model.learn(config.frames, callback=CallbackList(callbacks))
-            seconds = recorder.seconds
+            cost = _cost(pair, recorder)
     finally:
         ledger.close()
     with console.status("measuring what pair, student and teacher can do on held-out episodes"):
-        summary = _summarise(config, pair, recorder, states, seconds, transfer)
+        summary = _summarise(config, pair, recorder, states, cost, transfer)
         write_replays(folder.replays, record(pair, config.student, config.replays, HELD_OUT_SEED))
     runs.save_student(folder, pair.model.policy, pair.student)
     if pair.adviser is not None:
@@ -243,22 +243,31 @@ def _agreement_curve(pair: Pair, states):
     return lambda: bot_agreement(pair.task, teacher, kept)
 
 
+def _cost(pair: Pair, recorder: Recorder) -> dict[str, Any]:
+    """Returns the summary's fields of what training cost; evaluations, which come later, ask the teacher too."""
+    source = pair.adviser or pair.language
+    return {
+        "wall_seconds": round(recorder.seconds, 2),
+        "teacher_seconds": None if source is None else round(source.seconds, 2),
+        "contexts_asked": None if source is None else source.asked,
+        "teacher_tokens": None if source is None else source.tokens,
+        "distinct_contexts": None if source is None else len(source.met),
+    }
+
+
 def _summarise(
-    config: TrainConfig, pair: Pair, recorder: Recorder, states, seconds: float, transfer: Task | None
+    config: TrainConfig, pair: Pair, recorder: Recorder, states, cost: dict[str, Any], transfer: Task | None
 ) -> Summary:
     task, adviser = pair.task, pair.adviser
     alone = evaluate(task, config.student, pair.alone, config.eval_episodes)
     teacher_fields: dict[str, Any] = {
         "teacher": None,
-        "teacher_seconds": None,
-        "contexts_asked": None,
         "teacher_updates": None,
         "teacher_success_before": None,
         "teacher_success_after": None,
         "bot_agreement_before": None,
         "bot_agreement_after": None,
         "agreement_ceiling": None,
-        "distinct_contexts": None,
         "trust": None if pair.loop is None else pair.loop.trust,
     }
     together = alone
@@ -268,10 +277,7 @@ def _summarise(
         teacher = source.teacher
         teacher_fields |= {
             "teacher": config.teacher,
-            "teacher_seconds": round(source.seconds, 2),
-            "contexts_asked": source.asked,
             "teacher_updates": teacher.version,
-            "distinct_contexts": len(source.met),
         }
         before = teacher_actor(task, teacher, untaught=True)
         after = before if teacher.version == 0 else teacher_actor(task, teacher)
@@ -290,7 +296,7 @@ def _summarise(
         seed=config.seed,
         frames=pair.model.num_timesteps,
         rounds=recorder.round,
-        wall_seconds=round(seconds, 2),
+        **cost,
         pair_success=together.success,
         pair_success_greedy=together.greedy_success,
         pair_return=together.mean_return,

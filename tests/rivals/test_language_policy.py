@@ -216,6 +216,7 @@ def test_a_run_is_recorded_saved_and_read_again(folder, tmp_path):
     assert summary.pair_success == summary.student_success
     assert 0 < summary.distinct_contexts <= summary.contexts_asked
     assert 0 < summary.teacher_seconds <= summary.wall_seconds
+    assert summary.teacher_tokens > summary.contexts_asked
     assert summary.bot_agreement_before is not None
     assert summary.bot_agreement_after is not None
     rounds = read(run.ledger, "SELECT * FROM rounds ORDER BY round")

@@ -34,7 +34,7 @@ from cotutor.runs.ledger import read
 POLL_SECONDS = 0.5
 START_SECONDS = 10.0
 """Roughly what loading and the final evaluation take."""
-ROUGH_FRAMES_PER_SECOND = {"student": 900.0, "language model": 150.0, "language policy": 12.0}
+ROUGH_FRAMES_PER_SECOND = {"student": 900.0, "language model": 150.0, "language policy": 18.0}
 """Rough speed on one thread of a laptop's core, by what a method needs; used until a run of it has been timed."""
 
 
@@ -194,6 +194,8 @@ def _estimate(cell: Cell, kept: Sequence[KeptRun]) -> tuple[float, bool]:
 
 def _need(cell: Cell) -> str:
     config = cell.config
+    if config.arrows.language_policy:
+        return "language policy"
     if not config.arrows.teacher or config.teacher in ("random", "uniform", "bow", "oracle", "adversarial"):
         return "student"
     return "language model"
@@ -241,7 +243,8 @@ def _bar(console: Console, plan: Plan):
             done -= sum(process.expected * (1.0 - process.share()) for process in going)
             finished = len(plan.todo) - len(waiting) - len(going)
             spent = time.monotonic() - began
-            left = f"{duration(spent * (total - done) / done)} left" if done > 0 else "beginning"
+            # a second of work says nothing yet about the speed
+            left = f"{duration(spent * (total - done) / done)} left" if done > 1.0 else "beginning"
             text = f"{finished}/{len(plan.todo)} runs · {left}" + (f" · {len(failed)} failed" if failed else "")
             bar.update(line, completed=done, now=text)
             if not console.is_terminal and finished != said:

@@ -168,6 +168,7 @@ COLUMNS: dict[str, Callable[[Results, str], str]] = {
     "ceiling": lambda results, method: mean_of(results.runs[method], "agreement_ceiling", 2),
     "trust": lambda results, method: mean_of(results.runs[method], "trust", 2),
     "asked": lambda results, method: mean_of(results.runs[method], "contexts_asked", 0),
+    "tokens": lambda results, method: mean_of(results.runs[method], "teacher_tokens", 0),
     "seconds": lambda results, method: mean_of(results.runs[method], "wall_seconds", 0),
     "teacher's": lambda results, method: mean_of(results.runs[method], "teacher_seconds", 0),
 }
@@ -189,7 +190,9 @@ counts as later than all that did, and in brackets stands how many did. **teache
 and after; **agreement**: share of fixed states in which its best option is as good as the bot's, and the most that any
 map from contexts to options reaches. A difference is claimed with {FEWEST} runs or more on both sides, if its 95%
 interval leaves out zero and an exact permutation test rejects equality at 5%; it is not corrected for the number of
-comparisons. Seconds were measured with several runs side by side and say little."""
+comparisons. **asked**, **tokens**: contexts put to the teacher in training, and the tokens that went through its model
+for them and for lessons, prefixes that questions share once; a dash where runs are older than the count. Seconds were
+measured with several runs side by side and say little."""
 
 
 def markdown(recipe: Recipe, runs: Sequence[KeptRun], command: str) -> str:
@@ -208,17 +211,25 @@ def markdown(recipe: Recipe, runs: Sequence[KeptRun], command: str) -> str:
         parts += [
             f"## {results.task.name}: `{settings.get('task')}`, {results.budget:,} frames",
             f"**What is the language model's own share?** {answer(results)}",
-            _table(results),
+            _grid(*tabulate(results, tuple(COLUMNS))),
             *([_claims(results)] if results.task.subject in results.runs and len(results.runs) > 1 else []),
         ]
     return "\n\n".join([*parts, "## How to read this", HOW_TO_READ]) + "\n"
 
 
-def _table(results: Results) -> str:
+def tabulate(results: Results, names: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """Returns head and rows, a method each, of a table of some of :data:`COLUMNS`.
+
+    What was measured on another task follows after ``"student alone"`` if it was.
+    """
     transferred = any(run.summary.transfer_task for runs in results.runs.values() for run in runs)
-    columns = {**COLUMNS, **TRANSFER} if transferred else COLUMNS
+    columns = {}
+    for name in names:
+        columns[name] = COLUMNS[name]
+        if name == "student alone" and transferred:
+            columns |= TRANSFER
     rows = [[method, *(column(results, method) for column in columns.values())] for method in results.runs]
-    return _grid(["method", *columns], rows)
+    return ["method", *(name.strip() for name in columns)], rows
 
 
 def _claims(results: Results) -> str:

@@ -9,8 +9,8 @@ import numpy as np
 
 from cotutor.compare.kept import Curve, KeptRun
 from cotutor.compare.recipe import Recipe
-from cotutor.compare.statistics import Claim, estimate, frames_to, iqm, iqm_band, seconds_to
-from cotutor.compare.table import MEASURES, Results, answer, gather, mean_of, shown, signed, until
+from cotutor.compare.statistics import Claim, estimate, iqm, iqm_band
+from cotutor.compare.table import MEASURES, Results, answer, gather, shown, signed, tabulate
 from cotutor.config import METHODS, from_values
 from cotutor.report.document import legible, write_page
 from cotutor.report.figures import Figure, Trace
@@ -21,6 +21,8 @@ COLOURS = 6
 """Colours of the page beside the subject's; beyond them lines of one kind are dotted."""
 MOST_LINES = 8
 """Methods that the curves show at first; of more, only the subject and its controls."""
+ENDS = ("n", "pair", "student alone", "teacher before", "after", "agreement before", "after ", "ceiling", "trust")
+COSTS = ("n", "area", "frames to 50%", "to 90%", "to 95%", "seconds to 90%", "seconds", "teacher's", "asked", "tokens")
 ARROWS = ("advice", "feedback in real time", "lessons", "prior", "distillation")
 
 
@@ -83,6 +85,7 @@ class TaskView:
         curves: Plots of success.
         teacher: Plots about the teacher; empty where nothing is known.
         end: Plot of the end of training.
+        ends: Head and rows of the table beside it.
         arrows: A row a method: its name, what each arrow is, and the area.
         costs: Head and rows of the table of costs.
         claims: Head of the table of claims and, by measure, its rows.
@@ -100,6 +103,7 @@ class TaskView:
     curves: list[Figure]
     teacher: list[Figure]
     end: Figure
+    ends: tuple[list[str], list[list[str]]]
     arrows: list[tuple[str, list[str], str]]
     costs: tuple[list[str], list[list[str]]]
     claims: tuple[list[str], dict[str, list[list[str]]]]
@@ -158,8 +162,9 @@ def view_task(number: int, results: Results) -> TaskView:
         _success_figures(number, results, lines),
         _teacher_figures(number, results, lines),
         _end_figure(number, results),
+        tabulate(results, ENDS),
         [_arrows(results, method) for method in results.runs],
-        _costs(results),
+        tabulate(results, COSTS),
         _claims(results),
     )
 
@@ -417,26 +422,6 @@ def _arrows(results: Results, method: str) -> tuple[str, list[str], str]:
         taught and config.guidance.distillation,
     )
     return method, ["yes" if arrow else "no" for arrow in on], area
-
-
-def _costs(results: Results) -> tuple[list[str], list[list[str]]]:
-    head = ["method", "n", "area", "frames to 90%", "frames to 95%", "seconds to 90%", "seconds", "teacher's", "asked"]
-    rows = []
-    for method, runs in results.runs.items():
-        rows.append(
-            [
-                method,
-                str(len(runs)),
-                shown(results.values("area", method)),
-                until([frames_to(run, 0.9) for run in runs]),
-                until([frames_to(run, 0.95) for run in runs]),
-                until([seconds_to(run, 0.9) for run in runs]),
-                mean_of(runs, "wall_seconds"),
-                mean_of(runs, "teacher_seconds"),
-                mean_of(runs, "contexts_asked"),
-            ]
-        )
-    return head, rows
 
 
 def _claims(results: Results) -> tuple[list[str], dict[str, list[list[str]]]]:

@@ -127,6 +127,7 @@ class LanguagePolicy(ActorCriticPolicy):
     Attributes:
         asked: Contexts that went through the model so far, those of updates included.
         seconds: Seconds that reading contexts took outside of updates.
+        tokens: Tokens that went through the model so far, those of updates included.
     """
 
     def __init__(
@@ -146,6 +147,7 @@ class LanguagePolicy(ActorCriticPolicy):
         self.actions = count_actions(action_space)
         self.asked = 0
         self.seconds = 0.0
+        self.tokens = 0
         self._remembered: dict[str, tuple[Tensor, Tensor]] = {}
         self._weights: list[int] = []
         super().__init__(observation_space, action_space, lr_schedule, **others)
@@ -215,7 +217,9 @@ class LanguagePolicy(ActorCriticPolicy):
     def _compute(self, contexts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Returns logits, shape (C, A), and values, shape (C, 1), of distinct contexts; differentiable."""
         questions = [self.task.question(context) for context in contexts]
+        before = self.teacher.tokens
         readings = self.teacher.encode(questions)
+        self.tokens += self.teacher.tokens - before
         self.asked += len(contexts)
         logits = [
             action_logits(question, reading.scores_O, self.actions)
@@ -325,6 +329,11 @@ class LanguageRounds(BaseCallback):
     def asked(self) -> int:
         """Contexts that went through the model so far."""
         return self.policy.asked
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that went through the model so far."""
+        return self.policy.tokens
 
     @property
     def met(self) -> Sequence[str]:

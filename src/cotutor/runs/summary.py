@@ -41,6 +41,8 @@ class Summary:
         agreement_ceiling: The best share that any map from contexts to options reaches on those states.
         distinct_contexts: Distinct contexts met in training.
         trust: Trust over all contexts at the end.
+        teacher_tokens: Tokens that went through the language model in training, once for each time a batch of
+            questions or lessons was computed; zero for a teacher without one, None also in runs older than the count.
         transfer_task: The other task on which the finished pair was measured, None without one.
         transfer_pair_success: Success of the pair there.
         transfer_student_success: Success of the student without any advice there.
@@ -81,6 +83,7 @@ class Summary:
     transfer_student_success: float | None = None
     transfer_teacher_success: float | None = None
     transfer_bot_agreement: float | None = None
+    teacher_tokens: int | None = None
 
 
 TIMES = ("wall_seconds", "teacher_seconds")

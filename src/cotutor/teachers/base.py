@@ -24,6 +24,11 @@ class Teacher(ABC):
     can_learn: bool = False
     privileged: bool = False
 
+    @property
+    def tokens(self) -> int:
+        """How many tokens went through a language model so far, zero for a teacher that has none."""
+        return 0
+
     @abstractmethod
     def score(self, questions: Sequence[Question]) -> list[FloatArray]:
         """Returns the uncalibrated log-likelihoods (up to a constant) of the options, shape (O,), of each question."""

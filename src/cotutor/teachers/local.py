@@ -89,7 +89,6 @@ class LocalTeacher(Teacher):
 
     @property
     def tokens(self) -> int:
-        """How many tokens went through the model so far."""
         return self.scorer.tokens
 
     def score(self, questions: Sequence[Question]) -> list[FloatArray]:

@@ -34,6 +34,10 @@ class Restating(Teacher):
         self.options = tuple(Option(meaning, number) for number, meaning in enumerate(meanings))
         self.scores: dict[str, FloatArray] = {}
 
+    @property
+    def tokens(self) -> int:
+        return self.teacher.tokens
+
     def read(self, contexts: Sequence[str]) -> list[str]:
         told = [context.removeprefix("Mission: ").partition(". ") for context in contexts]
         plain = self.restate([mission for mission, _, _ in told])
