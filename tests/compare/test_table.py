@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from cotutor.compare.table import answer, gather, markdown
@@ -29,9 +31,14 @@ def test_the_answer_claims_what_the_runs_show(mutual: float, control: float, n: 
     assert said in answer(results)
 
 
-def test_without_controls_nothing_is_said() -> None:
+def test_without_runs_of_controls_nothing_is_said() -> None:
     (results,) = gather(made_recipe(), [made_run("near", "mutual", 0)])
     assert "cannot be said yet" in answer(results)
+
+
+def test_where_no_controls_are_named_the_question_is_not_asked() -> None:
+    (results,) = gather(made_recipe(), [made_run("near", "mutual", 0)])
+    assert answer(replace(results, task=replace(results.task, controls=()))).startswith("Not asked")
 
 
 def test_the_tables_say_n_and_hold_every_method() -> None:

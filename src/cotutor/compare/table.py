@@ -80,6 +80,8 @@ def gather(recipe: Recipe, runs: Sequence[KeptRun]) -> list[Results]:
 def answer(results: Results) -> str:
     """Returns what the runs say about the language model's own share, in a sentence or two a measure."""
     task = results.task
+    if not task.controls:
+        return "Not asked: no controls are named."
     missing = [control for control in task.controls if control not in results.runs]
     if task.subject not in results.runs or len(missing) == len(task.controls):
         return "What the language model's own share is cannot be said yet: runs are missing."

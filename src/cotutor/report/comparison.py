@@ -173,7 +173,7 @@ def headline(results: Results) -> str:
     """Returns the language model's own share in one sentence: the least gap to a control, by every measure."""
     task = results.task
     if not task.controls:
-        return "Not asked: the recipe names no controls."
+        return "Not asked: no controls are named."
     if not {task.subject, *task.controls} <= set(results.runs):
         return f"Not known yet: {task.subject} or its controls lack runs."
     return f"Of the area, {_share(results, 'area')}; of the success at the end, {_share(results, 'pair')}."
