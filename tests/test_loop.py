@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from cotutor.config import GuidanceConfig, LessonConfig, PPOConfig, TrainConfig
 from cotutor.errors import UserError
+from cotutor.memory import VISITS
 from cotutor.runs.ledger import read
 from cotutor.runs.summary import TIMES
 from cotutor.train import train
@@ -23,7 +24,7 @@ SMALL = TrainConfig(
     teacher_eval_episodes=32,
     agreement_states=64,
     ppo=PPOConfig(envs=16, steps=32),
-    lessons=LessonConfig(every=2, most=16, steps=4),
+    lessons=LessonConfig(every=2, most=16, steps=4, least_news=0.0),
 )
 
 
@@ -57,7 +58,7 @@ def test_ppo_has_no_teacher(tmp_path):
 
 def test_the_real_model_learns_from_the_student_and_the_ledger_tells(tmp_path):
     """Two cores, under a minute: lessons from a student's feedback raise the untaught model's agreement."""
-    folder, summary = run(tmp_path, frames=10_240, seed=1, lessons=LessonConfig(every=5, most=16, steps=8))
+    folder, summary = run(tmp_path, frames=10_240, seed=1, lessons=LessonConfig(every=5, most=16, steps=8, least_news=0.0))
     assert summary.teacher_updates == 4
     assert summary.bot_agreement_after >= summary.bot_agreement_before + 0.1
     assert summary.bot_agreement_after >= 0.9 * summary.agreement_ceiling
@@ -86,6 +87,15 @@ def test_realtime_does_not_teach_and_lasting_does_not_revise(tmp_path):
 
 def weights(path):
     return {name: tensor.numpy() for name, tensor in load_file(path).items()}
+
+
+def test_an_update_waits_until_lessons_tell_the_teacher_something(tmp_path):
+    lessons = dataclasses.replace(SMALL.lessons, least_news=50.0)
+    folder, summary = run(tmp_path, teacher="bow", lessons=lessons)
+    assert summary.teacher_updates == 0
+    assert summary.bot_agreement_after == summary.bot_agreement_before
+    feedback = load_file(folder.dialogue / "memory.safetensors")["feedback"]
+    assert feedback[:, :, VISITS].sum() > 0.5 * summary.frames  # untaught, hence not forgotten
 
 
 def test_distillation_leaves_the_pair_as_it_is_and_teaches_the_graduate(tmp_path):

@@ -133,6 +133,8 @@ class LessonConfig:
     """Gradient steps in an update."""
     anchor: float = 0.0
     """η: share of the untaught reference model in a lesson's target."""
+    least_news: float = 0.05
+    """An update waits until a lesson's target is so many nats (KL) from what the teacher says already."""
 
 
 @dataclass(frozen=True)
@@ -271,6 +273,7 @@ AT_LEAST = {
     "lessons.every": 1,
     "lessons.most": 1,
     "lessons.steps": 1,
+    "lessons.least_news": 0,
     "guidance.distillation_steps": 0,
     "guidance.capacity": 1,
     "rivals.annealed_weight": 0,

@@ -1,6 +1,9 @@
 """Lessons: what the student found out, as targets for the teacher's weights."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from scipy.special import rel_entr
 
 from cotutor.adviser import Adviser
 from cotutor.config import LessonConfig
@@ -51,3 +54,10 @@ def make_lessons(adviser: Adviser, contexts: list[str], config: LessonConfig) ->
         visits = float(feedback.visits_O.sum())
         lessons.append(Lesson(question, target_O, visits / (visits + adviser.memory.shrinkage)))
     return lessons
+
+
+def news(adviser: Adviser, lessons: Sequence[Lesson]) -> float:
+    """Returns the most that any lesson would tell the teacher beyond what it says already: KL(target‖own) in nats."""
+    return max(
+        float(rel_entr(lesson.target_O, adviser.answers[lesson.question.context].own_O).sum()) for lesson in lessons
+    )

@@ -24,7 +24,7 @@ from cotutor.adviser import Adviser
 from cotutor.config import TrainConfig
 from cotutor.dialogue import softmax
 from cotutor.evaluation import Actor, pair_actor, student_actor
-from cotutor.lessons import make_lessons, plan_lessons
+from cotutor.lessons import make_lessons, news, plan_lessons
 from cotutor.memory import AdvantageScale
 from cotutor.students.distillation import Distillation, States
 from cotutor.students.guidance import PRIOR, GuidedVecEnv, policy_probabilities
@@ -232,7 +232,7 @@ class Loop(BaseCallback):
         return contexts
 
     def teach(self) -> float | None:
-        """Fine-tunes the teacher on lessons made of the feedback that it was not yet taught."""
+        """Fine-tunes the teacher on lessons made of the feedback that it was not yet taught, if they say news."""
         adviser, config = self.adviser, self.config.lessons
         contexts = plan_lessons(adviser, config)
         if not contexts:
@@ -242,6 +242,8 @@ class Loop(BaseCallback):
         ]
         adviser.ask(stale)
         lessons = make_lessons(adviser, contexts, config)
+        if news(adviser, lessons) < config.least_news:
+            return None
         adviser.settle(contexts)
         with adviser.clock():
             return adviser.teacher.learn(lessons, config.steps)

@@ -3,7 +3,7 @@
 import json
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +12,7 @@ import huggingface_hub.utils
 import numpy as np
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
+from peft.helpers import disable_input_dtype_casting
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import Parameter
@@ -152,7 +153,8 @@ class LocalTeacher(Teacher):
 
     def encode(self, questions: Sequence[Question]) -> list[Reading]:
         """Returns calibrated logits and hidden states with their gradients, for whoever trains this model further."""
-        readings = self.scorer.read([self.prompter(question) for question in questions])
+        with self._precision():
+            readings = self.scorer.read([self.prompter(question) for question in questions])
         return [
             Reading(self._calibrated(question, reading.scores_O), reading.hidden_D)
             for question, reading in zip(questions, readings, strict=True)
@@ -169,7 +171,20 @@ class LocalTeacher(Teacher):
         return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
     def _scores(self, questions: Sequence[Question]) -> list[Tensor]:
-        return self.scorer([self.prompter(question) for question in questions])
+        with self._precision():
+            return self.scorer([self.prompter(question) for question in questions])
+
+    def _precision(self) -> ExitStack:
+        """Computes the LoRA matrices, which are kept in float32, in the precision of the model that they adapt.
+
+        Else every layer's input and output are converted to float32 and back, which costs more than the layer.
+        """
+        computing = ExitStack()
+        if isinstance(self.model, PeftModel):
+            computing.enter_context(disable_input_dtype_casting(self.model))
+            low = self.model.dtype != torch.float32
+            computing.enter_context(torch.autocast(self.model.device.type, self.model.dtype, enabled=low))
+        return computing
 
     def _logits(self, lessons: Sequence[Lesson]) -> list[Tensor]:
         questions = [lesson.question for lesson in lessons]
