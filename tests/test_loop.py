@@ -58,7 +58,9 @@ def test_ppo_has_no_teacher(tmp_path):
 
 def test_the_real_model_learns_from_the_student_and_the_ledger_tells(tmp_path):
     """Two cores, under a minute: lessons from a student's feedback raise the untaught model's agreement."""
-    folder, summary = run(tmp_path, frames=10_240, seed=1, lessons=LessonConfig(every=5, most=16, steps=8, least_news=0.0))
+    folder, summary = run(
+        tmp_path, frames=10_240, seed=1, lessons=LessonConfig(every=5, most=16, steps=8, least_news=0.0)
+    )
     assert summary.teacher_updates == 4
     assert summary.bot_agreement_after >= summary.bot_agreement_before + 0.1
     assert summary.bot_agreement_after >= 0.9 * summary.agreement_ceiling
