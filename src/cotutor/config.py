@@ -71,6 +71,8 @@ class VerbalizerConfig:
     """Places as "ahead on the left" (coarse) or "3 steps forward and 2 steps left" (exact)."""
     focus: bool = True
     """Name only what the mission needs; varied levels name all that is in view, whatever this says."""
+    memory: bool = False
+    """Tell what was seen earlier in the episode too, and let the student read it; always on with plans."""
     restate: bool = False
     """Let the teacher first say in plain words what the mission means (varied levels)."""
 
@@ -149,6 +151,28 @@ class GuidanceConfig:
     """Gradient steps of distillation before each rollout."""
     capacity: int = 16384
     """States remembered for distillation."""
+
+
+@dataclass(frozen=True)
+class PlanConfig:
+    """Plans: the teacher's options are subgoals, each of which becomes the student's instruction."""
+
+    on: bool = False
+    """Whether the teacher advises subgoals instead of actions."""
+    limit: int = 32
+    """Steps after which the pursuit of a subgoal is cut."""
+    gamma: float = 0.98
+    """Discount per step of the environment, for whoever plans."""
+    decisions: int = 8
+    """Subgoals that each environment pursues in a round."""
+    batch_size: int = 64
+    """Decisions in a gradient step."""
+    epochs: int = 4
+    """Passes over the decisions of a round."""
+    learning_rate: float = 1e-3
+    """Of Adam, constant."""
+    entropy: float = 0.01
+    """Weight of the entropy bonus."""
 
 
 @dataclass(frozen=True)
@@ -244,6 +268,7 @@ class TrainConfig:
     asking: AskingConfig = field(default_factory=AskingConfig)
     lessons: LessonConfig = field(default_factory=LessonConfig)
     guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
+    plans: PlanConfig = field(default_factory=PlanConfig)
     rivals: RivalConfig = field(default_factory=RivalConfig)
     llm_policy: LanguagePolicyConfig = field(default_factory=LanguagePolicyConfig)
 

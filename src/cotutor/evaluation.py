@@ -13,7 +13,7 @@ from cotutor.adviser import Adviser, per_action
 from cotutor.dialogue import softmax
 from cotutor.students.guidance import PRIOR, policy_probabilities
 from cotutor.students.spaces import entries
-from cotutor.tasks.base import HELD_OUT_SEED, SpokenEnv, Task
+from cotutor.tasks.base import HELD_OUT_SEED, Task
 from cotutor.teachers.base import Teacher
 from cotutor.types import FloatArray, Question
 
@@ -52,7 +52,7 @@ def run_episodes(task: Task, student: str, actor: Actor, episodes: int, seed: in
     All episodes run side by side, so that the teacher is asked about many contexts at once. Each has its own
     generator for the draws: an episode does not depend on how the others went.
     """
-    envs = [SpokenEnv(task, student) for _ in range(episodes)]
+    envs = [task.spoken(student) for _ in range(episodes)]
     draws = [np.random.default_rng(seed + i) for i in range(episodes)]
     returns = np.zeros(episodes)
     states = {i: env.reset(seed=seed + i) for i, env in enumerate(envs)}

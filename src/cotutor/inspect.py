@@ -15,7 +15,7 @@ from cotutor.evaluation import (
 )
 from cotutor.replays import Replay, read_replays, record
 from cotutor.runs import folder as runs
-from cotutor.tasks.base import HELD_OUT_SEED, SpokenEnv
+from cotutor.tasks.base import HELD_OUT_SEED
 from cotutor.train import Pair, build
 
 
@@ -54,7 +54,7 @@ def load(path: Path) -> tuple[Pair, str]:
     pair = build(config)
     if pair.loop is not None:
         pair.loop.init_callback(pair.model)
-    runs.load_student(folder, pair.model.policy, pair.student)
+    runs.load_student(folder, pair.model.policy, pair.student, pair.working)
     if pair.adviser is not None:
         pair.adviser.teacher.load(folder.teacher)
         runs.load_dialogue(folder, pair.adviser)
@@ -110,7 +110,7 @@ def ask_run(path: Path, env_seed: int, step: int) -> Inquiry:
     adviser = pair.adviser
     if adviser is None or adviser.teacher.privileged:
         raise UserError(f"The run {path} has no teacher that reads contexts: there is nobody to ask.")
-    env, act = SpokenEnv(pair.task, student), pair.actor
+    env, act = pair.task.spoken(student), pair.actor
     draw = np.random.default_rng(env_seed)
     observation, info = env.reset(seed=HELD_OUT_SEED + env_seed)
     for taken in range(step):

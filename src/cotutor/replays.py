@@ -14,7 +14,7 @@ import numpy as np
 
 from cotutor.errors import UserError
 from cotutor.evaluation import Actor, draw, student_actor
-from cotutor.tasks.base import SpokenEnv, Task
+from cotutor.tasks.base import Task
 from cotutor.tasks.scene import Item, Scene
 from cotutor.types import FloatArray, Option, Question
 
@@ -96,7 +96,7 @@ def record(pair: "Pair", student: str, episodes: int, seed: int) -> list[Replay]
         seed: The first seed.
     """
     actor = pair.actor
-    return [_act(pair, actor, SpokenEnv(pair.task, student), seed + i) for i in range(episodes)]
+    return [_act(pair, actor, pair.task.spoken(student), seed + i) for i in range(episodes)]
 
 
 def write_replays(path: Path, replays: Sequence[Replay]) -> None:
@@ -225,7 +225,7 @@ def _shares(values: list[float] | None) -> Shares | None:
     return None if values is None else tuple(values)
 
 
-def _act(pair: "Pair", actor: Actor, env: SpokenEnv, seed: int) -> Replay:
+def _act(pair: "Pair", actor: Actor, env: gym.Env[Any, int], seed: int) -> Replay:
     random, moments = np.random.default_rng(seed), []
     observation, info = env.reset(seed=seed)
     over = False
@@ -238,13 +238,13 @@ def _act(pair: "Pair", actor: Actor, env: SpokenEnv, seed: int) -> Replay:
         action = draw(acted_A, random)
         observation, reward, terminated, truncated, info = env.step(action)
         question = pair.task.question(context)
-        moments.append(Moment(view, told, question, *taught, _rounded(acted_A), action, round(reward, DECIMALS)))
+        moments.append(Moment(view, told, question, *taught, _rounded(acted_A), action, round(float(reward), DECIMALS)))
         over = terminated or truncated
     return Replay(seed, pair.task.actions, info["is_success"], tuple(moments), _view(pair.task, env))
 
 
 def _teaching(
-    pair: "Pair", env: SpokenEnv, context: str, observations: dict[str, Any]
+    pair: "Pair", env: gym.Env[Any, int], context: str, observations: dict[str, Any]
 ) -> tuple[Shares | None, Shares | None, float | None, Shares | None]:
     """Returns what a moment keeps about the teacher: own and revised advice, trust, and the policy without advice."""
     if pair.adviser is None:

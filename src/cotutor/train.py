@@ -3,7 +3,8 @@
 import os
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
 from cotutor.adviser import Adviser
 from cotutor.attach import attach
@@ -20,6 +22,9 @@ from cotutor.config import TrainConfig, validate
 from cotutor.errors import UserError
 from cotutor.evaluation import Actor, bot_agreement, evaluate, run_episodes, student_actor, teacher_actor
 from cotutor.loop import Loop, RoundReport
+from cotutor.plans.manager import make_manager
+from cotutor.plans.plan import Plan, PlannedEnv
+from cotutor.plans.worker import Pursuits, Worker
 from cotutor.replays import record, write_replays
 from cotutor.rivals import make_rival
 from cotutor.runs import folder as runs
@@ -30,6 +35,7 @@ from cotutor.runs.summary import FIRST_POINT, WINDOW, Summary, frames_to_success
 from cotutor.students.guidance import GuidedPolicy
 from cotutor.students.ppo import make_envs, make_ppo
 from cotutor.tasks import make_task
+from cotutor.tasks.babyai import BabyAI
 from cotutor.tasks.base import HELD_OUT_SEED, SpokenEnv, Task
 from cotutor.tasks.check import agreement_states, ceiling
 from cotutor.teachers.base import Teacher
@@ -50,12 +56,14 @@ class Pair:
         model: The student.
         loop: The rounds, with the adviser that they are about.
         language: The rounds of a language model that is the student itself.
+        worker: The student at the low level, where ``model`` plans.
     """
 
     task: Task
     model: PPO
     loop: Loop | None
     language: "LanguageRounds | None" = None
+    worker: Worker | None = None
 
     @property
     def adviser(self) -> Adviser | None:
@@ -72,6 +80,11 @@ class Pair:
     def student(self) -> ActorCriticPolicy:
         """The student that acts alone."""
         return self.model.policy if self.loop is None else self.loop.student
+
+    @property
+    def working(self) -> ActorCriticPolicy | None:
+        """The policy that pursues subgoals, where there are plans."""
+        return None if self.worker is None else self.worker.ppo.policy
 
     @property
     def alone(self) -> Actor:
@@ -99,6 +112,8 @@ def build(config: TrainConfig) -> Pair:
 
         model = make_language_ppo(task, make_envs(task, config.student, config.llm_policy.envs), config)
         return Pair(task, model, None, LanguageRounds(model))
+    if config.plans.on:
+        return _build_planned(task, config)
     envs = make_envs(task, config.student, config.ppo.envs)
     if not config.arrows.teacher:
         return Pair(task, make_ppo(envs, config), None)
@@ -108,8 +123,24 @@ def build(config: TrainConfig) -> Pair:
     return Pair(task, make_ppo(guide, config, GuidedPolicy), loop)
 
 
+def _build_planned(task: Task, config: TrainConfig) -> Pair:
+    if not isinstance(task, BabyAI) or config.arrows.rival is not None:
+        raise UserError(
+            "Plans are for levels of BabyAI, and for the methods ppo, one-way, realtime, lasting and mutual."
+        )
+    worker = Worker(task, config)
+    plan = Plan(task, worker, config.plans)
+    envs = VecMonitor(DummyVecEnv([partial(PlannedEnv, plan, learning=True)] * config.ppo.envs))
+    if not config.arrows.teacher:
+        config = replace(config, method="one-way", teacher="uniform")
+    guide, loop = attach(envs, plan, config)
+    return Pair(plan, make_manager(guide, plan, config), loop, worker=worker)
+
+
 def _task(config: TrainConfig, name: str) -> Task:
-    return make_task(name, positions=config.verbalizer.positions, focus=config.verbalizer.focus)
+    words = config.verbalizer
+    memory = words.memory or config.plans.on
+    return make_task(name, positions=words.positions, focus=words.focus, **({"memory": True} if memory else {}))
 
 
 class Recorder(BaseCallback):
@@ -210,9 +241,11 @@ def train(config: TrainConfig, console: Console) -> tuple[RunFolder, Summary]:
         with ProgressDisplay(console, config.frames) as display:
             recorder = Recorder(ledger, display, _agreement_curve(pair, states))
             callbacks: list[BaseCallback] = [recorder]
+            if pair.worker is not None:
+                callbacks.insert(0, Pursuits(pair.worker))
             if (rounds := pair.loop or pair.language) is not None:
                 rounds.on_round = recorder.keep
-                callbacks.insert(0, rounds)
+                callbacks.insert(len(callbacks) - 1, rounds)
             pair.model.set_logger(Logger(str(folder.path), [TensorBoardOutputFormat(str(folder.path))]))
             pair.model.learn(config.frames, callback=CallbackList(callbacks))
             cost = _cost(pair, recorder)
@@ -221,7 +254,7 @@ def train(config: TrainConfig, console: Console) -> tuple[RunFolder, Summary]:
     with console.status("measuring what pair, student and teacher can do on held-out episodes"):
         summary = _summarise(config, pair, recorder, states, cost, transfer)
         write_replays(folder.replays, record(pair, config.student, config.replays, HELD_OUT_SEED))
-    runs.save_student(folder, pair.model.policy, pair.student)
+    runs.save_student(folder, pair.model.policy, pair.student, pair.working)
     if pair.adviser is not None:
         folder.teacher.mkdir()
         pair.adviser.teacher.save(folder.teacher)
@@ -231,7 +264,7 @@ def train(config: TrainConfig, console: Console) -> tuple[RunFolder, Summary]:
 
 
 def _measurable(pair: Pair) -> bool:
-    return pair.task.has_expert and pair.teacher is not None and not pair.teacher.privileged
+    return pair.task.has_expert and pair.teacher is not None and not pair.teacher.privileged and pair.worker is None
 
 
 def _agreement_curve(pair: Pair, states):

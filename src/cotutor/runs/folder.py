@@ -56,6 +56,10 @@ class RunFolder:
         return self.path / "graduate.safetensors"
 
     @property
+    def worker(self) -> Path:
+        return self.path / "worker.safetensors"
+
+    @property
     def teacher(self) -> Path:
         return self.path / "teacher"
 
@@ -106,15 +110,23 @@ def write_summary(folder: RunFolder, summary: Summary) -> None:
     partial.replace(folder.summary)
 
 
-def save_student(folder: RunFolder, policy: ActorCriticPolicy, graduate: ActorCriticPolicy) -> None:
-    """Writes the weights of the student's policy, and of the graduate if that is another."""
+def save_student(
+    folder: RunFolder, policy: ActorCriticPolicy, graduate: ActorCriticPolicy, worker: ActorCriticPolicy | None
+) -> None:
+    """Writes the weights of the student's policy, of the graduate if that is another, and of who pursues its plans."""
+    if worker is not None:
+        save_file(_contiguous(worker), folder.worker)
     save_file(_contiguous(policy), folder.student)
     if graduate is not policy:
         save_file(_contiguous(graduate), folder.graduate)
 
 
-def load_student(folder: RunFolder, policy: ActorCriticPolicy, graduate: ActorCriticPolicy) -> None:
+def load_student(
+    folder: RunFolder, policy: ActorCriticPolicy, graduate: ActorCriticPolicy, worker: ActorCriticPolicy | None
+) -> None:
     """Reads what :func:`save_student` wrote into policies of the same shape."""
+    if worker is not None:
+        _read(folder.worker, worker)
     _read(folder.student, policy)
     if graduate is not policy:
         _read(folder.graduate, graduate)

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 import gymnasium as gym
 import minigrid  # noqa: F401  (registers the levels)
 import numpy as np
-from minigrid.core.constants import COLOR_NAMES, IDX_TO_COLOR, IDX_TO_OBJECT, STATE_TO_IDX
+from minigrid.core.constants import COLOR_NAMES, IDX_TO_COLOR, IDX_TO_OBJECT
 from minigrid.core.world_object import Box as BoxObject
 from minigrid.core.world_object import Door, WorldObj
 from minigrid.minigrid_env import MiniGridEnv
@@ -25,6 +25,7 @@ from cotutor.errors import UserError
 from cotutor.tasks.babyai_expert import GuidedEnv, right_actions
 from cotutor.tasks.base import Observation, Task
 from cotutor.tasks.scene import Item, Scene
+from cotutor.tasks.seen import FREE, PORTABLE, STATES, Remembering, Seen, Thing
 from cotutor.types import Option
 
 FAMILIES = {"babyai": "BabyAI", "minigrid": "MiniGrid"}
@@ -32,9 +33,6 @@ ACTIONS = ("turn left", "turn right", "go forward", "pick up", "drop", "open", "
 LEFT, RIGHT, FORWARD, PICK_UP, DROP, OPEN = range(6)
 
 Positions = Literal["coarse", "exact"]
-STATES = {number: state for state, number in STATE_TO_IDX.items()}
-PORTABLE = ("ball", "box", "key")
-FREE = ("empty", "floor", "goal")
 PROBED_RESETS = 12
 """Resets in which a new task looks for locked doors and for boxes that hide something."""
 
@@ -55,6 +53,8 @@ VOCABULARY = tuple(
         """,
     )
 )
+REMEMBERED = ("back", "drop", "explore", "it")
+"""Words that come up only where the agent remembers what it saw, or is instructed by a plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,46 +70,6 @@ class Style:
     positions: Positions
     focus: bool
     helpers: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Thing:
-    """An object in view.
-
-    Attributes:
-        type: Its type, such as ``"ball"``.
-        colour: Its colour.
-        state: Of a door: ``"open"``, ``"closed"`` or ``"locked"``.
-        forward: Steps ahead of the agent.
-        right: Steps to the right of the agent, negative to the left.
-    """
-
-    type: str
-    colour: str
-    state: str
-    forward: int
-    right: int
-
-    @property
-    def distance(self) -> tuple[int, int, int]:
-        """Steps to the object; of two equally near ones the one more ahead comes first, then the one on the left."""
-        return self.forward + abs(self.right), abs(self.right), self.right
-
-    @property
-    def adjective(self) -> str:
-        """The state of a door with a blank after it, nothing for other objects."""
-        return f"{self.state} " if self.type == "door" else ""
-
-    @property
-    def name(self) -> str:
-        """Colour and type; there is but one colour of goal and lava."""
-        return self.type if self.type in ("goal", "lava") else f"{self.colour} {self.type}"
-
-    @property
-    def plain_name(self) -> str:
-        """The name without a colour that no key depends on."""
-        plain = self.type == "box" or (self.type == "door" and self.state != "locked")
-        return self.adjective + (self.type if plain else self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +95,17 @@ class BabyAI(Task):
         name: ``babyai:GoToLocal`` or ``minigrid:DoorKey-5x5`` for the newest version of a level, or a full id.
         positions: Whether contexts give places coarsely or to the step.
         focus: Whether contexts leave out what does not matter for the mission.
+        memory: Whether contexts tell what was seen earlier in the episode, too.
 
     Raises:
         UserError: If there is no such level, or it needs a package that is not installed.
     """
 
-    def __init__(self, name: str, positions: Positions = "coarse", focus: bool = True) -> None:
+    def __init__(self, name: str, positions: Positions = "coarse", focus: bool = True, memory: bool = False) -> None:
         if positions not in get_args(Positions):
             raise UserError(f"Positions are 'coarse' or 'exact', not {positions!r}.")
         self.name = name
+        self.memory = memory
         self.id = level_id(name)
         env = self.make_env()
         try:
@@ -156,12 +118,13 @@ class BabyAI(Task):
         assert isinstance(env.observation_space, gym.spaces.Dict)
         self.view: tuple[int, ...] = env.observation_space["image"].shape or ()
         self.actions = ACTIONS[: int(env.action_space.n)]
-        self.vocabulary = VOCABULARY
+        self.vocabulary = (*VOCABULARY, *REMEMBERED) if memory else VOCABULARY
         self.max_words = 64 if focus else 192
         self.has_expert = self.id.startswith("BabyAI-") and not self.hides
 
     def make_env(self) -> gym.Env[Any, Any]:
-        return GuidedEnv(gym.make(self.id, disable_env_checker=True))
+        env = GuidedEnv(gym.make(self.id, disable_env_checker=True))
+        return Remembering(env) if self.memory else env
 
     def array_spaces(self) -> dict[str, gym.Space[Any]]:
         # high is not 255, or Stable-Baselines3 would take the grid for a photograph
@@ -177,8 +140,8 @@ class BabyAI(Task):
         return observation["mission"]
 
     def describe(self, observation: Observation) -> str:
-        image = observation["image"]
-        return _describe(self.style, observation["mission"], image.tobytes(), image.shape[0])
+        image, seen = observation["image"], observation.get("seen")
+        return _describe(self.style, observation["mission"], image.tobytes(), image.shape[0], seen)
 
     def options(self, context: str) -> tuple[Option, ...]:
         mission, _, seen = context.partition(". ")
@@ -270,13 +233,16 @@ def _probe(env: gym.Env[Any, Any]) -> tuple[bool, bool]:
 
 
 @lru_cache(maxsize=65536)
-def _describe(style: Style, mission: str, image: bytes, size: int) -> str:
-    """Returns the context of one observation, whose square image is given as bytes."""
-    things = sorted(things_in(image, size), key=lambda thing: thing.distance)
-    carried = things.pop(0) if things and things[0].distance == (0, 0, 0) else None
+def _describe(style: Style, mission: str, image: bytes, size: int, seen: Seen | None) -> str:
+    """Returns the context of one observation, its square image given as bytes, and of what was seen before if told."""
+    if seen is None:
+        things = sorted(things_in(image, size), key=lambda thing: thing.distance)
+        carried = things.pop(0) if things and things[0].distance == (0, 0, 0) else None
+    else:
+        things, carried = list(seen.things), seen.carried
     found = {
         want: next((thing for thing in things if want.matches(thing)), None)
-        for want in _wanted(mission)
+        for want in wanted(mission)
         if carried is None or not want.matches(carried) or any(map(want.matches, things))
     }
     missing = [want for want, thing in found.items() if thing is None]
@@ -311,7 +277,7 @@ def things_in(image: bytes, size: int) -> Iterator[Thing]:
 
 
 @lru_cache(maxsize=4096)
-def _wanted(mission: str) -> tuple[Wanted, ...]:
+def wanted(mission: str) -> tuple[Wanted, ...]:
     """Returns the objects that a mission names, in its order, each once."""
     found = (Wanted(None if noun in ("goal", "lava") else colour, noun) for colour, noun in NOUN.findall(mission))
     return tuple(dict.fromkeys(Wanted(want.colour or None, want.type) for want in found))
@@ -326,7 +292,7 @@ def _helpers(style: Style, things: list[Thing], carried: Thing | None) -> Iterat
 
 def _load(style: Style, mission: str, carried: Thing) -> Iterator[str]:
     """Yields what is carried, if it bears on the mission."""
-    if not style.focus or carried.type in style.helpers or any(want.matches(carried) for want in _wanted(mission)):
+    if not style.focus or carried.type in style.helpers or any(want.matches(carried) for want in wanted(mission)):
         yield f"You carry the {carried.name}."
     elif "key" in style.helpers or MANIPULATES.search(mission):
         yield "You carry something."
@@ -336,8 +302,10 @@ def place_of(thing: Thing, positions: Positions) -> str:
     """Returns where an object is, seen from the agent."""
     side = "right" if thing.right > 0 else "left"
     if positions == "exact":
-        steps = ((thing.forward, "forward"), (abs(thing.right), side))
+        steps = ((abs(thing.forward), "forward" if thing.forward > 0 else "back"), (abs(thing.right), side))
         return " and ".join(f"{n} step{'s' * (n > 1)} {way}" for n, way in steps if n)
+    if thing.forward < 0:
+        return f"behind you on the {side}" if thing.right else "behind you"
     if thing.right == 0:
         return "right in front of you" if thing.forward == 1 else "straight ahead"
     return f"on your {side}" if thing.forward == 0 else f"ahead on the {side}"

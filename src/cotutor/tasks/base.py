@@ -27,6 +27,7 @@ class Task(ABC):
         meanings: Every mission in plain words, where missions are told in other words too.
         max_words: Longest text, in words, that the student reads; longer ones are cut at the end.
         has_expert: Whether :meth:`expert_action` and :meth:`right_actions` work here.
+        cue: What a language model reads after the context, and before the options.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Task(ABC):
     meanings: tuple[str, ...] = ()
     max_words: int
     has_expert: bool
+    cue: str = "Next action:"
 
     @abstractmethod
     def make_env(self) -> gym.Env[Any, Any]:
@@ -75,6 +77,10 @@ class Task(ABC):
     def scene(self, env: gym.Env[Any, Any]) -> Scene | None:
         """Returns the present state as a grid world to draw; None where the task is none."""
         return None
+
+    def spoken(self, student: str) -> "gym.Env[Any, int]":
+        """Makes an environment as the student sees it."""
+        return SpokenEnv(self, student)
 
     def question(self, context: str) -> Question:
         """Returns the context with its options."""
@@ -121,8 +127,11 @@ class SpokenEnv(gym.Wrapper[Any, int, Any, int]):
         return self.task.expert_action(self.env)
 
     def _speak(self, observation: Observation, info: dict[str, Any]) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        context = self.task.describe(observation)
-        info["context"] = context
-        texts = {"instruction": self.task.instruction(observation), "context": context}
+        info["context"] = self.task.describe(observation)
+        return self.speak(observation), info
+
+    def speak(self, observation: Observation) -> dict[str, NDArray[Any]]:
+        """Returns an observation as the student reads it."""
+        texts = {"instruction": self.task.instruction(observation), "context": self.task.describe(observation)}
         arrays = self.task.arrays(observation)
-        return {**arrays, **{text: self.words.encode(texts[text]) for text in self.texts}}, info
+        return {**arrays, **{text: self.words.encode(texts[text]) for text in self.texts}}

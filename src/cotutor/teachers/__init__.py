@@ -64,9 +64,10 @@ def _local(
 ) -> Teacher:
     # transformers and peft take seconds to import, which teachers without a language model should not cost
     from cotutor.scoring.shots import examples  # noqa: PLC0415
-    from cotutor.teachers.local import TEMPLATE, LocalConfig, LocalTeacher  # noqa: PLC0415
+    from cotutor.teachers.local import LocalConfig, LocalTeacher  # noqa: PLC0415
     from cotutor.teachers.restating import Restating  # noqa: PLC0415
 
-    template = examples(task, shots, TEMPLATE) + TEMPLATE
+    template = f"{{context}}\n{task.cue}"
+    template = examples(task, shots, template) + template
     teacher = LocalTeacher(model, seed, LocalConfig(template=template, dtype=dtype, untrained=untrained))
     return Restating(teacher, task.meanings) if restate else teacher

@@ -1,0 +1,61 @@
+"""The oracle of plans: it takes missions apart by their structure."""
+
+from typing import Any
+
+from minigrid.envs.babyai.core.verifier import OpenInstr, PickupInstr, PutNextInstr
+
+from cotutor.plans.subgoals import DROP, EXPLORE, GO, OPEN, PICK_UP, PUT, Subgoal
+from cotutor.tasks.babyai_expert import remaining
+from cotutor.tasks.seen import Seen, Thing
+
+
+def parse(level: Any, seen: Seen) -> Subgoal:
+    """Returns what someone does next who takes the mission apart by its structure: the oracle of plans.
+
+    Args:
+        level: The level, whose instructions are read.
+        seen: What the agent knows.
+    """
+    part = remaining(level.instrs)[0]
+    if isinstance(part, PutNextInstr):
+        return _put(seen, part)
+    target = _find(seen, part.desc)  # pyright: ignore[reportAttributeAccessIssue]
+    if target is None:
+        return _discover(seen)
+    if isinstance(part, PickupInstr):
+        return Subgoal(DROP) if seen.carried is not None else Subgoal(PICK_UP, target.name)
+    return _unlock(seen, target) if isinstance(part, OpenInstr) else Subgoal(GO, target.name)
+
+
+def _put(seen: Seen, part: PutNextInstr) -> Subgoal:
+    if seen.carried is not None and _matches(seen.carried, part.desc_move):
+        fixed = _find(seen, part.desc_fixed)
+        return Subgoal(PUT, fixed.name) if fixed else _discover(seen)
+    moved = _find(seen, part.desc_move)
+    if moved is None:
+        return _discover(seen)
+    return Subgoal(DROP) if seen.carried is not None else Subgoal(PICK_UP, moved.name)
+
+
+def _matches(thing: Thing, description: Any) -> bool:
+    return description.type in (None, thing.type) and description.color in (None, thing.colour)
+
+
+def _find(seen: Seen, description: Any) -> Thing | None:
+    return next((thing for thing in seen.things if _matches(thing, description)), None)
+
+
+def _discover(seen: Seen) -> Subgoal:
+    """Returns how to see more: through doors that are not open yet, else by exploring."""
+    doors = [thing for thing in seen.things if thing.type == "door" and thing.state != "open"]
+    return min((_unlock(seen, door) for door in doors), key=lambda way: way.verb == EXPLORE, default=Subgoal(EXPLORE))
+
+
+def _unlock(seen: Seen, door: Thing) -> Subgoal:
+    """Returns what leads to a door's being open."""
+    key = f"{door.colour} key"
+    if door.state != "locked" or (seen.carried is not None and seen.carried.name == key):
+        return Subgoal(OPEN, door.name)
+    if any(thing.name == key for thing in seen.things):
+        return Subgoal(DROP) if seen.carried is not None else Subgoal(PICK_UP, key)
+    return Subgoal(EXPLORE)

@@ -1,0 +1,135 @@
+"""Subgoals in words: what a plan is made of, when each is offered, and when it is achieved.
+
+All of it is judged by what the agent has seen and holds (:class:`cotutor.tasks.seen.Seen`), never by the simulator.
+"""
+
+from dataclasses import dataclass
+from itertools import product
+
+from minigrid.core.constants import COLOR_NAMES
+
+from cotutor.tasks.seen import PORTABLE, Seen, Thing
+
+GO, PICK_UP, PUT, OPEN, DROP, EXPLORE, MISSION = (
+    "go to the",
+    "pick up the",
+    "put it next to the",
+    "open the",
+    "drop it",
+    "explore",
+    "finish the mission",
+)
+STEP, UNKNOWN = 0.05, 16
+"""Potential of a step nearer, and the distance that stands in for that of what was not seen yet."""
+NEW_CELLS = 8
+"""Cells never seen before that make an exploration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subgoal:
+    """One thing to do.
+
+    Attributes:
+        verb: What to do.
+        name: Colour and type of the object that it is done with; nothing where there is none.
+    """
+
+    verb: str
+    name: str = ""
+
+    @property
+    def phrase(self) -> str:
+        """The words that teacher and student read."""
+        return f"{self.verb} {self.name}".strip()
+
+    def names(self, thing: Thing) -> bool:
+        """Tells whether ``thing`` is what the subgoal is about."""
+        return thing.name == self.name
+
+
+THINGS = tuple(f"{colour} {kind}" for kind, colour in product(PORTABLE, COLOR_NAMES))
+DOORS = tuple(f"{colour} door" for colour in COLOR_NAMES)
+SUBGOALS = (
+    Subgoal(MISSION),
+    Subgoal(EXPLORE),
+    Subgoal(DROP),
+    *(Subgoal(GO, name) for name in (*THINGS, *DOORS)),
+    *(Subgoal(PICK_UP, name) for name in THINGS),
+    *(Subgoal(PUT, name) for name in THINGS),
+    *(Subgoal(OPEN, name) for name in DOORS),
+)
+NUMBERS = {subgoal: number for number, subgoal in enumerate(SUBGOALS)}
+
+
+def sayable(carrying: bool) -> list[Subgoal]:
+    """Returns every subgoal that makes sense with full or with empty hands, whatever is in sight."""
+    wrong = (PICK_UP,) if carrying else (PUT, DROP)
+    return [subgoal for subgoal in SUBGOALS if subgoal.verb not in wrong]
+
+
+def offered(seen: Seen) -> set[Subgoal]:
+    """Returns the subgoals that can be pursued now, as far as the agent knows."""
+    found = {Subgoal(MISSION)}
+    if seen.frontier:
+        found.add(Subgoal(EXPLORE))
+    if seen.carried is not None:
+        found.add(Subgoal(DROP))
+    for thing in seen.things:
+        if not thing.ahead:
+            found.add(Subgoal(GO, thing.name))
+        if thing.type in PORTABLE:
+            found.add(Subgoal(PICK_UP if seen.carried is None else PUT, thing.name))
+        if thing.type == "door" and thing.state != "open":
+            found.add(Subgoal(OPEN, thing.name))
+    return found & NUMBERS.keys()
+
+
+def achieved(subgoal: Subgoal, start: Seen, before: Seen, now: Seen) -> bool:
+    """Tells whether a step achieved a subgoal; the mission itself is the environment's to judge.
+
+    Args:
+        subgoal: What is pursued.
+        start: What was known when the pursuit began.
+        before: What was known before the step.
+        now: What is known after it.
+    """
+    facing = now.ahead is not None and subgoal.names(now.ahead)
+    match subgoal.verb:
+        case "go to the":
+            done = facing
+        case "open the":
+            done = facing and now.ahead is not None and now.ahead.state == "open"
+        case "pick up the":
+            done = now.carried is not None and subgoal.names(now.carried)
+        case "drop it":
+            done = now.carried is None
+        case "put it next to the":
+            done = before.carried is not None and now.carried is None and _next_to(subgoal, now)
+        case "explore":
+            done = now.cells >= start.cells + NEW_CELLS
+        case _:
+            done = False
+    return done
+
+
+def _next_to(subgoal: Subgoal, now: Seen) -> bool:
+    """Tells whether what lies right in front, just dropped, is beside what the subgoal names."""
+    named = (thing for thing in now.things if subgoal.names(thing))
+    return any(abs(thing.forward - 1) + abs(thing.right) == 1 for thing in named)
+
+
+def spoilt(subgoal: Subgoal, start: Seen, now: Seen) -> bool:
+    """Tells whether a subgoal cannot be achieved any more, since something else was picked up or dropped."""
+    return subgoal.verb in (PICK_UP, PUT) and (start.carried is None) != (now.carried is None)
+
+
+def potential(subgoal: Subgoal, seen: Seen) -> float:
+    """Returns how promising a state is for a subgoal: the nearer what it names, the nearer to zero, which is the end's.
+
+    A difference of potentials, discounted, leaves the optimal policy as it is (Ng, Harada & Russell 1999). This one is
+    a function of the instruction and of what the agent knows, both of which the worker reads.
+    """
+    if not subgoal.name:
+        return 0.0
+    distance = next((thing.distance[0] for thing in seen.things if subgoal.names(thing)), UNKNOWN)
+    return -STEP * distance

@@ -1,0 +1,166 @@
+"""What an agent remembers of an episode: a map of what it saw, kept by dead reckoning from its own observations."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import gymnasium as gym
+from minigrid.core.constants import IDX_TO_COLOR, IDX_TO_OBJECT, STATE_TO_IDX
+from numpy.typing import NDArray
+
+LEFT, RIGHT, FORWARD = range(3)
+STATES = {number: state for state, number in STATE_TO_IDX.items()}
+PORTABLE = ("ball", "box", "key")
+FREE = ("empty", "floor", "goal")
+HEADINGS = ((0, -1), (1, 0), (0, 1), (-1, 0))
+"""One step ahead for each heading, as (x, y); the next one is to the right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """An object as the agent knows it.
+
+    Attributes:
+        type: Its type, such as ``"ball"``.
+        colour: Its colour.
+        state: Of a door: ``"open"``, ``"closed"`` or ``"locked"``.
+        forward: Steps ahead of the agent, negative behind it.
+        right: Steps to the right of the agent, negative to the left.
+    """
+
+    type: str
+    colour: str
+    state: str
+    forward: int
+    right: int
+
+    @property
+    def distance(self) -> tuple[int, int, int]:
+        """Steps to the object; of two equally near ones the one more ahead comes first, then the one on the left."""
+        return abs(self.forward) + abs(self.right), abs(self.right), self.right
+
+    @property
+    def adjective(self) -> str:
+        """The state of a door with a blank after it, nothing for other objects."""
+        return f"{self.state} " if self.type == "door" else ""
+
+    @property
+    def name(self) -> str:
+        """Colour and type; there is but one colour of goal and lava."""
+        return self.type if self.type in ("goal", "lava") else f"{self.colour} {self.type}"
+
+    @property
+    def plain_name(self) -> str:
+        """The name without a colour that no key depends on."""
+        plain = self.type == "box" or (self.type == "door" and self.state != "locked")
+        return self.adjective + (self.type if plain else self.name)
+
+    @property
+    def ahead(self) -> bool:
+        """Whether it is in the cell right in front of the agent."""
+        return (self.forward, self.right) == (1, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the agent knows by now.
+
+    Attributes:
+        things: Every object seen so far, where it was last seen; nearest first, a carried one left out.
+        carried: What the agent holds.
+        cells: How many cells it has seen.
+        frontier: Whether a cell that can be entered borders on one that was not seen.
+    """
+
+    things: tuple[Thing, ...]
+    carried: Thing | None
+    cells: int
+    frontier: bool
+
+    @property
+    def ahead(self) -> Thing | None:
+        """The object right in front of the agent."""
+        return next((thing for thing in self.things if thing.ahead), None)
+
+
+class SeenMap:
+    """Where the agent is and what it saw, relative to where it started.
+
+    It reads nothing but observations and the agent's own actions, so it knows no more than the agent could.
+    """
+
+    def __init__(self, image: NDArray[Any]) -> None:
+        self.x = self.y = self.heading = 0
+        self.known: set[tuple[int, int]] = {(0, 0)}
+        self.enterable: set[tuple[int, int]] = set()
+        self.objects: dict[tuple[int, int], Thing] = {}
+        self.look(image)
+
+    def act(self, action: int, before: NDArray[Any], after: NDArray[Any]) -> None:
+        """Follows an action, with the images seen before and after it."""
+        if action in (LEFT, RIGHT):
+            self.heading = (self.heading + (1 if action == RIGHT else -1)) % 4
+        elif action == FORWARD and _passable(before):
+            dx, dy = HEADINGS[self.heading]
+            self.x, self.y = self.x + dx, self.y + dy
+        self.look(after)
+
+    def look(self, image: NDArray[Any]) -> None:
+        """Notes what is in view."""
+        size = image.shape[0]
+        (fx, fy), (rx, ry) = HEADINGS[self.heading], HEADINGS[(self.heading + 1) % 4]
+        numbers = image.tobytes()
+        for cell in range(size * size):
+            kind = IDX_TO_OBJECT[numbers[3 * cell]]
+            if kind == "unseen":
+                continue
+            column, row = divmod(cell, size)
+            forward, right = size - 1 - row, column - size // 2
+            place = self.x + forward * fx + right * rx, self.y + forward * fy + right * ry
+            self.known.add(place)
+            self.objects.pop(place, None)
+            self.enterable.discard(place)
+            if kind in FREE or (kind == "door" and STATES.get(numbers[3 * cell + 2]) == "open"):
+                self.enterable.add(place)
+            if (kind in PORTABLE and (forward, right) != (0, 0)) or kind in ("door", "goal", "lava"):
+                colour, state = IDX_TO_COLOR[numbers[3 * cell + 1]], STATES.get(numbers[3 * cell + 2], "")
+                self.objects[place] = Thing(kind, colour, state if kind == "door" else "", 0, 0)
+
+    def seen(self, image: NDArray[Any]) -> Seen:
+        """Returns what is known, with places relative to the agent."""
+        (fx, fy), (rx, ry) = HEADINGS[self.heading], HEADINGS[(self.heading + 1) % 4]
+        things = []
+        for (x, y), thing in self.objects.items():
+            dx, dy = x - self.x, y - self.y
+            things.append(replace(thing, forward=dx * fx + dy * fy, right=dx * rx + dy * ry))
+        size = image.shape[0]
+        kind, colour, _ = image[size // 2, size - 1]
+        holds = IDX_TO_OBJECT[int(kind)] in PORTABLE
+        carried = Thing(IDX_TO_OBJECT[int(kind)], IDX_TO_COLOR[int(colour)], "", 0, 0) if holds else None
+        return Seen(tuple(sorted(things, key=lambda thing: thing.distance)), carried, len(self.known), self._frontier())
+
+    def _frontier(self) -> bool:
+        near = ((x + dx, y + dy) for x, y in self.enterable for dx, dy in HEADINGS)
+        return any(place not in self.known for place in near)
+
+
+def _passable(image: NDArray[Any]) -> bool:
+    """Tells whether the cell right in front can be entered."""
+    size = image.shape[0]
+    kind, _, state = image[size // 2, size - 2]
+    return IDX_TO_OBJECT[int(kind)] in FREE or (IDX_TO_OBJECT[int(kind)] == "door" and STATES.get(int(state)) == "open")
+
+
+class Remembering(gym.Wrapper[Any, Any, Any, Any]):
+    """Adds ``seen`` (:class:`Seen`) to the observations of a level."""
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        observation, info = self.env.reset(seed=seed, options=options)
+        self.image = observation["image"]
+        self.map = SeenMap(self.image)
+        return {**observation, "seen": self.map.seen(self.image)}, info
+
+    def step(self, action: Any):
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        before, self.image = self.image, observation["image"]
+        self.map.act(int(action), before, self.image)
+        return {**observation, "seen": self.map.seen(self.image)}, reward, terminated, truncated, info

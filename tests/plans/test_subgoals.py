@@ -1,0 +1,116 @@
+"""When a subgoal is offered, achieved or spoilt, on hand-made states."""
+
+import pytest
+
+from cotutor.plans.subgoals import (
+    DROP,
+    EXPLORE,
+    GO,
+    MISSION,
+    NUMBERS,
+    OPEN,
+    PICK_UP,
+    PUT,
+    SUBGOALS,
+    Subgoal,
+    achieved,
+    offered,
+    potential,
+    sayable,
+    spoilt,
+)
+from cotutor.tasks.seen import Seen, Thing
+
+
+def thing(name: str, forward: int, right: int, state: str = "") -> Thing:
+    colour, kind = name.split()
+    return Thing(kind, colour, state, forward, right)
+
+
+def seen(*things: Thing, carried: str = "", cells: int = 20, frontier: bool = False) -> Seen:
+    return Seen(things, thing(carried, 0, 0) if carried else None, cells, frontier)
+
+
+NOTHING = seen()
+BALL, KEY = thing("red ball", 1, 0), thing("grey key", 2, 0)
+
+
+def holds(subgoal: Subgoal, before: Seen, now: Seen, start: Seen = NOTHING) -> bool:
+    return achieved(subgoal, start, before, now)
+
+
+def test_every_subgoal_has_one_number_and_one_phrase():
+    assert len(NUMBERS) == len(SUBGOALS) == len({subgoal.phrase for subgoal in SUBGOALS}) == 69
+
+
+def test_with_empty_hands_things_are_picked_up_and_with_full_hands_put_down():
+    empty = offered(seen(BALL, KEY))
+    assert empty == {
+        Subgoal(MISSION),
+        Subgoal(GO, "grey key"),  # the ball is right in front already
+        Subgoal(PICK_UP, "red ball"),
+        Subgoal(PICK_UP, "grey key"),
+    }
+    full = offered(seen(KEY, carried="red ball", frontier=True))
+    assert full == {
+        Subgoal(MISSION),
+        Subgoal(EXPLORE),
+        Subgoal(DROP),
+        Subgoal(GO, "grey key"),
+        Subgoal(PUT, "grey key"),
+    }
+
+
+@pytest.mark.parametrize(("state", "can_open"), [("locked", True), ("closed", True), ("open", False)])
+def test_doors_are_opened_unless_they_are_open(state: str, can_open: bool):
+    assert (Subgoal(OPEN, "blue door") in offered(seen(thing("blue door", 3, 0, state)))) == can_open
+
+
+@pytest.mark.parametrize("now", [seen(BALL, KEY), seen(KEY, carried="red ball")])
+def test_whatever_is_offered_can_be_said(now: Seen):
+    assert offered(now) <= set(sayable(now.carried is not None))
+
+
+def test_going_is_facing():
+    assert holds(Subgoal(GO, "red ball"), NOTHING, seen(BALL))
+    assert not holds(Subgoal(GO, "grey key"), NOTHING, seen(BALL, KEY))
+
+
+def test_picking_up_is_holding_the_right_thing():
+    assert holds(Subgoal(PICK_UP, "red ball"), NOTHING, seen(carried="red ball"))
+    assert not holds(Subgoal(PICK_UP, "red ball"), NOTHING, seen(carried="red box"))
+    assert spoilt(Subgoal(PICK_UP, "red ball"), NOTHING, seen(carried="red box"))
+
+
+def test_opening_is_facing_an_open_door():
+    assert holds(Subgoal(OPEN, "blue door"), NOTHING, seen(thing("blue door", 1, 0, "open")))
+    assert not holds(Subgoal(OPEN, "blue door"), NOTHING, seen(thing("blue door", 1, 0, "closed")))
+
+
+@pytest.mark.parametrize(
+    ("forward", "right", "beside"), [(2, 0, True), (1, 1, True), (1, -1, True), (2, 1, False), (3, 0, False)]
+)
+def test_putting_is_dropping_beside_what_is_named(forward: int, right: int, beside: bool):
+    now = seen(thing("red ball", 1, 0), thing("grey key", forward, right))
+    assert holds(Subgoal(PUT, "grey key"), seen(carried="red ball"), now) == beside
+    assert not holds(Subgoal(PUT, "grey key"), NOTHING, now)
+
+
+def test_what_was_dropped_is_not_beside_itself():
+    assert not holds(Subgoal(PUT, "red ball"), seen(carried="red ball"), seen(BALL))
+
+
+def test_exploring_is_seeing_new_cells():
+    assert not holds(Subgoal(EXPLORE), NOTHING, seen(cells=27), start=seen(cells=20))
+    assert holds(Subgoal(EXPLORE), NOTHING, seen(cells=28), start=seen(cells=20))
+
+
+def test_the_mission_is_not_ours_to_judge():
+    assert not holds(Subgoal(MISSION), NOTHING, seen(BALL, carried="red ball"))
+
+
+def test_the_potential_grows_towards_what_is_named_and_is_lowest_unseen():
+    subgoal = Subgoal(GO, "grey key")
+    near, far = seen(thing("grey key", 1, 1)), seen(thing("grey key", 4, 3))
+    assert 0 > potential(subgoal, near) > potential(subgoal, far) > potential(subgoal, NOTHING)
+    assert potential(Subgoal(EXPLORE), near) == 0
