@@ -128,6 +128,8 @@ def _build_planned(task: Task, config: TrainConfig) -> Pair:
         raise UserError(
             "Plans are for levels of BabyAI, and for the methods ppo, one-way, realtime, lasting and mutual."
         )
+    if config.transfer_task:
+        raise UserError("A run with plans is not measured on another task yet: leave out --transfer-task.")
     worker = Worker(task, config)
     plan = Plan(task, worker, config.plans)
     envs = VecMonitor(DummyVecEnv([partial(PlannedEnv, plan, learning=True)] * config.ppo.envs))

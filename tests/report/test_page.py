@@ -182,6 +182,7 @@ def test_settings_leave_out_the_folder(tmp_path):
         "replays",
         "threads",
         "ppo",
+        "plans",
         "verbalizer",
     }
 
