@@ -142,7 +142,7 @@ def _build_planned(task: Task, config: TrainConfig) -> Pair:
 def _task(config: TrainConfig, name: str) -> Task:
     words = config.verbalizer
     memory = words.memory or config.plans.on
-    return make_task(name, positions=words.positions, focus=words.focus, **({"memory": True} if memory else {}))
+    return make_task(name, positions=words.positions, focus=words.focus, memory=memory)
 
 
 class Recorder(BaseCallback):
@@ -242,12 +242,13 @@ def train(config: TrainConfig, console: Console) -> tuple[RunFolder, Summary]:
     try:
         with ProgressDisplay(console, config.frames) as display:
             recorder = Recorder(ledger, display, _agreement_curve(pair, states))
-            callbacks: list[BaseCallback] = [recorder]
+            callbacks: list[BaseCallback] = []
             if pair.worker is not None:
-                callbacks.insert(0, Pursuits(pair.worker))
+                callbacks.append(Pursuits(pair.worker))
             if (rounds := pair.loop or pair.language) is not None:
                 rounds.on_round = recorder.keep
-                callbacks.insert(len(callbacks) - 1, rounds)
+                callbacks.append(rounds)
+            callbacks.append(recorder)
             pair.model.set_logger(Logger(str(folder.path), [TensorBoardOutputFormat(str(folder.path))]))
             pair.model.learn(config.frames, callback=CallbackList(callbacks))
             cost = _cost(pair, recorder)

@@ -15,12 +15,9 @@ from cotutor.config import TrainConfig
 from cotutor.plans.plan import Plan
 from cotutor.plans.subgoals import SUBGOALS
 from cotutor.students.encoder import TextEncoder
-from cotutor.students.guidance import PRIOR, GuidedPolicy, PriorExtractor
+from cotutor.students.guidance import IMPOSSIBLE, PRIOR, GuidedPolicy, PriorExtractor
 from cotutor.students.spaces import entries
 from cotutor.tasks.words import Words
-
-NOT_OFFERED = -1e9
-"""Logit of a subgoal that is not offered: its probability is exactly zero, and gradients stay finite."""
 
 
 class PlanEncoder(BaseFeaturesExtractor):
@@ -44,7 +41,7 @@ class OfferedPriorExtractor(PriorExtractor):
     """Carries, with the prior, which subgoals are offered at all."""
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
-        prior = torch.where(observations["offered"] > 0, observations[PRIOR], NOT_OFFERED)
+        prior = torch.where(observations["offered"] > 0, observations[PRIOR], IMPOSSIBLE)
         return super().forward({**observations, PRIOR: prior})
 
 
@@ -77,13 +74,11 @@ class ManagerPolicy(GuidedPolicy):
         others: Whatever Stable-Baselines3 gives to policies.
     """
 
+    prior_extractor = OfferedPriorExtractor
+
     def __init__(self, *others: Any, words: Words, **named: Any) -> None:
         self.words = words
         super().__init__(*others, **named)
-
-    def make_features_extractor(self) -> BaseFeaturesExtractor:
-        visible = gym.spaces.Dict({n: space for n, space in entries(self.observation_space).items() if n != PRIOR})
-        return OfferedPriorExtractor(self.features_extractor_class(visible, **self.features_extractor_kwargs))
 
     def _build(self, lr_schedule) -> None:
         super()._build(lr_schedule)

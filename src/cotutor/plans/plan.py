@@ -108,13 +108,14 @@ class PlannedEnv(gym.Wrapper[Any, int, Any, int]):
     """
 
     def __init__(self, plan: Plan, learning: bool) -> None:
-        super().__init__(plan.make_env())
+        # an observation with a subgoal in the mission's place is spoken like any other; the steps are taken below that
+        self.instructed = SpokenEnv(plan.world, plan.worker.student)
+        super().__init__(self.instructed.env)
         self.plan = plan
         self.worker = plan.worker
         self.learning = learning
         self.draws = np.random.default_rng()
         self.words = Words(plan.vocabulary, plan.max_words)
-        self.instructed = SpokenEnv(plan.world, plan.worker.student)
         self.action_space = cast(gym.Space[int], gym.spaces.Discrete(len(SUBGOALS)))
         self.observation_space = gym.spaces.Dict({**plan.array_spaces(), "context": self.words.space})
 
@@ -159,9 +160,9 @@ class PlannedEnv(gym.Wrapper[Any, int, Any, int]):
     def _instruct(self, instruction: str) -> Told:
         """Returns the observation as the worker reads it, with the instruction in the mission's place."""
         told = instruction if instruction != MISSION else self.observation["mission"]
-        return self.instructed.speak({**self.observation, "mission": told})
+        return self.instructed.speak({**self.observation, "mission": told})[0]
 
     def _speak(self, info: dict[str, Any]) -> tuple[Told, dict[str, Any]]:
         info["context"] = self.plan.describe(self.observation)
         arrays = self.plan.arrays(self.observation)
-        return {**arrays, "context": self.words.encode(info["context"]).astype(np.int16)}, info
+        return {**arrays, "context": self.words.encode(info["context"])}, info

@@ -94,22 +94,15 @@ def achieved(subgoal: Subgoal, start: Seen, before: Seen, now: Seen) -> bool:
         now: What is known after it.
     """
     facing = now.ahead is not None and subgoal.names(now.ahead)
-    match subgoal.verb:
-        case "go to the":
-            done = facing
-        case "open the":
-            done = facing and now.ahead is not None and now.ahead.state == "open"
-        case "pick up the":
-            done = now.carried is not None and subgoal.names(now.carried)
-        case "drop it":
-            done = now.carried is None
-        case "put it next to the":
-            done = before.carried is not None and now.carried is None and _next_to(subgoal, now)
-        case "explore":
-            done = now.cells >= start.cells + NEW_CELLS
-        case _:
-            done = False
-    return done
+    return {
+        MISSION: False,
+        EXPLORE: now.cells >= start.cells + NEW_CELLS,
+        DROP: now.carried is None,
+        GO: facing,
+        PICK_UP: now.carried is not None and subgoal.names(now.carried),
+        PUT: before.carried is not None and now.carried is None and _next_to(subgoal, now),
+        OPEN: facing and now.ahead is not None and now.ahead.state == "open",
+    }[subgoal.verb]
 
 
 def _next_to(subgoal: Subgoal, now: Seen) -> bool:

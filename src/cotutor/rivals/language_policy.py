@@ -48,6 +48,7 @@ from cotutor.config import TrainConfig
 from cotutor.errors import UserError
 from cotutor.evaluation import Actor, Observations
 from cotutor.loop import RoundReport
+from cotutor.students.guidance import IMPOSSIBLE
 from cotutor.students.spaces import count_actions, entries
 from cotutor.tasks.base import SpokenEnv, Task
 from cotutor.teachers import make_teacher
@@ -55,8 +56,6 @@ from cotutor.teachers.local import LocalTeacher
 from cotutor.types import FloatArray, Question
 
 NUMBER = "context_number"
-IMPOSSIBLE = -1e9
-"""Logit of an action without an option: its probability is exactly zero, and gradients stay finite."""
 HEAD_WIDTH = 1024
 REFERENCE_STEPS = 512
 LARGEST_NUMBER = 2**24

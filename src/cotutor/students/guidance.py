@@ -24,6 +24,9 @@ from cotutor.students.spaces import count_actions, entries
 
 PRIOR = "prior"
 
+IMPOSSIBLE = -1e9
+"""Logit of an action that is not offered: its probability is exactly zero, and gradients stay finite."""
+
 
 class PriorExtractor(BaseFeaturesExtractor):
     """A features extractor that never sees the prior, with the prior carried past it at the end of the features.
@@ -71,11 +74,16 @@ class GuidedMixin(ActorCriticPolicy):
     """Adds the prior to the logits of any actor-critic policy with a shared features extractor and discrete actions.
 
     Neither the features extractor nor the critic sees the prior.
+
+    Attributes:
+        prior_extractor: What carries the prior past the features extractor.
     """
+
+    prior_extractor = PriorExtractor
 
     def make_features_extractor(self) -> BaseFeaturesExtractor:
         visible = gym.spaces.Dict({n: space for n, space in entries(self.observation_space).items() if n != PRIOR})
-        return PriorExtractor(self.features_extractor_class(visible, **self.features_extractor_kwargs))
+        return self.prior_extractor(self.features_extractor_class(visible, **self.features_extractor_kwargs))
 
     def _build_mlp_extractor(self) -> None:
         super()._build_mlp_extractor()

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 import gymnasium as gym
 import minigrid  # noqa: F401  (registers the levels)
 import numpy as np
-from minigrid.core.constants import COLOR_NAMES, IDX_TO_COLOR, IDX_TO_OBJECT
+from minigrid.core.constants import COLOR_NAMES, IDX_TO_OBJECT
 from minigrid.core.world_object import Box as BoxObject
 from minigrid.core.world_object import Door, WorldObj
 from minigrid.minigrid_env import MiniGridEnv
@@ -25,7 +25,7 @@ from cotutor.errors import UserError
 from cotutor.tasks.babyai_expert import GuidedEnv, right_actions
 from cotutor.tasks.base import Observation, Task
 from cotutor.tasks.scene import Item, Scene
-from cotutor.tasks.seen import FREE, PORTABLE, STATES, Remembering, Seen, Thing
+from cotutor.tasks.seen import FREE, PORTABLE, Remembering, Seen, Thing, things_in
 from cotutor.types import Option
 
 FAMILIES = {"babyai": "BabyAI", "minigrid": "MiniGrid"}
@@ -260,20 +260,10 @@ def _describe(style: Style, mission: str, image: bytes, size: int, seen: Seen | 
         text.append(f"There is more room on your {side}.")
     if carried is not None:
         text += _load(style, mission, carried)
-    ahead = next((thing for thing in things if (thing.forward, thing.right) == (1, 0)), None)
+    ahead = next((thing for thing in things if thing.ahead), None)
     if ahead is None or ahead not in sentences:
         text.append(_way(ahead, IDX_TO_OBJECT[image[3 * (size // 2 * size + size - 2)]]))
     return " ".join(text)
-
-
-def things_in(image: bytes, size: int) -> Iterator[Thing]:
-    """Yields every object in view, a carried one at the agent's own place, zero steps away."""
-    for cell in range(size * size):
-        kind = IDX_TO_OBJECT[image[3 * cell]]
-        if kind in (*PORTABLE, "door", "goal", "lava"):
-            column, row = divmod(cell, size)
-            colour, state = IDX_TO_COLOR[image[3 * cell + 1]], STATES.get(image[3 * cell + 2], "")
-            yield Thing(kind, colour, state if kind == "door" else "", size - 1 - row, column - size // 2)
 
 
 @lru_cache(maxsize=4096)

@@ -127,11 +127,12 @@ class SpokenEnv(gym.Wrapper[Any, int, Any, int]):
         return self.task.expert_action(self.env)
 
     def _speak(self, observation: Observation, info: dict[str, Any]) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-        info["context"] = self.task.describe(observation)
-        return self.speak(observation), info
+        spoken, info["context"] = self.speak(observation)
+        return spoken, info
 
-    def speak(self, observation: Observation) -> dict[str, NDArray[Any]]:
-        """Returns an observation as the student reads it."""
-        texts = {"instruction": self.task.instruction(observation), "context": self.task.describe(observation)}
+    def speak(self, observation: Observation) -> tuple[dict[str, NDArray[Any]], str]:
+        """Returns an observation as the student reads it, and its context."""
+        context = self.task.describe(observation)
+        texts = {"instruction": self.task.instruction(observation), "context": context}
         arrays = self.task.arrays(observation)
-        return {**arrays, **{text: self.words.encode(texts[text]) for text in self.texts}}
+        return {**arrays, **{text: self.words.encode(texts[text]) for text in self.texts}}, context

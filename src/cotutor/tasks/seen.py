@@ -1,5 +1,6 @@
 """What an agent remembers of an episode: a map of what it saw, kept by dead reckoning from its own observations."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -93,61 +94,71 @@ class SeenMap:
         self.known: set[tuple[int, int]] = {(0, 0)}
         self.enterable: set[tuple[int, int]] = set()
         self.objects: dict[tuple[int, int], Thing] = {}
+        self.carried: Thing | None = None
         self.look(image)
 
-    def act(self, action: int, before: NDArray[Any], after: NDArray[Any]) -> None:
-        """Follows an action, with the images seen before and after it."""
+    def act(self, action: int, image: NDArray[Any]) -> None:
+        """Follows an action, with the image seen after it."""
+        dx, dy = HEADINGS[self.heading]
+        ahead = self.x + dx, self.y + dy
         if action in (LEFT, RIGHT):
             self.heading = (self.heading + (1 if action == RIGHT else -1)) % 4
-        elif action == FORWARD and _passable(before):
-            dx, dy = HEADINGS[self.heading]
-            self.x, self.y = self.x + dx, self.y + dy
-        self.look(after)
+        elif action == FORWARD and ahead in self.enterable:
+            self.x, self.y = ahead
+        self.look(image)
 
     def look(self, image: NDArray[Any]) -> None:
         """Notes what is in view."""
-        size = image.shape[0]
-        (fx, fy), (rx, ry) = HEADINGS[self.heading], HEADINGS[(self.heading + 1) % 4]
-        numbers = image.tobytes()
+        size, numbers = image.shape[0], image.tobytes()
         for cell in range(size * size):
             kind = IDX_TO_OBJECT[numbers[3 * cell]]
             if kind == "unseen":
                 continue
-            column, row = divmod(cell, size)
-            forward, right = size - 1 - row, column - size // 2
-            place = self.x + forward * fx + right * rx, self.y + forward * fy + right * ry
+            place = self._place(*_offset(cell, size))
             self.known.add(place)
             self.objects.pop(place, None)
             self.enterable.discard(place)
             if kind in FREE or (kind == "door" and STATES.get(numbers[3 * cell + 2]) == "open"):
                 self.enterable.add(place)
-            if (kind in PORTABLE and (forward, right) != (0, 0)) or kind in ("door", "goal", "lava"):
-                colour, state = IDX_TO_COLOR[numbers[3 * cell + 1]], STATES.get(numbers[3 * cell + 2], "")
-                self.objects[place] = Thing(kind, colour, state if kind == "door" else "", 0, 0)
+        self.carried = None
+        for thing in things_in(numbers, size):
+            if (thing.forward, thing.right) == (0, 0):
+                self.carried = thing
+            else:
+                self.objects[self._place(thing.forward, thing.right)] = thing
 
-    def seen(self, image: NDArray[Any]) -> Seen:
+    def seen(self) -> Seen:
         """Returns what is known, with places relative to the agent."""
         (fx, fy), (rx, ry) = HEADINGS[self.heading], HEADINGS[(self.heading + 1) % 4]
         things = []
         for (x, y), thing in self.objects.items():
             dx, dy = x - self.x, y - self.y
             things.append(replace(thing, forward=dx * fx + dy * fy, right=dx * rx + dy * ry))
-        size = image.shape[0]
-        kind, colour, _ = image[size // 2, size - 1]
-        holds = IDX_TO_OBJECT[int(kind)] in PORTABLE
-        carried = Thing(IDX_TO_OBJECT[int(kind)], IDX_TO_COLOR[int(colour)], "", 0, 0) if holds else None
-        return Seen(tuple(sorted(things, key=lambda thing: thing.distance)), carried, len(self.known), self._frontier())
+        nearest_first = tuple(sorted(things, key=lambda thing: thing.distance))
+        return Seen(nearest_first, self.carried, len(self.known), self._frontier())
+
+    def _place(self, forward: int, right: int) -> tuple[int, int]:
+        (fx, fy), (rx, ry) = HEADINGS[self.heading], HEADINGS[(self.heading + 1) % 4]
+        return self.x + forward * fx + right * rx, self.y + forward * fy + right * ry
 
     def _frontier(self) -> bool:
         near = ((x + dx, y + dy) for x, y in self.enterable for dx, dy in HEADINGS)
         return any(place not in self.known for place in near)
 
 
-def _passable(image: NDArray[Any]) -> bool:
-    """Tells whether the cell right in front can be entered."""
-    size = image.shape[0]
-    kind, _, state = image[size // 2, size - 2]
-    return IDX_TO_OBJECT[int(kind)] in FREE or (IDX_TO_OBJECT[int(kind)] == "door" and STATES.get(int(state)) == "open")
+def _offset(cell: int, size: int) -> tuple[int, int]:
+    """Returns how many steps ahead of the agent, and to its right, a cell of its view is."""
+    column, row = divmod(cell, size)
+    return size - 1 - row, column - size // 2
+
+
+def things_in(image: bytes, size: int) -> Iterator[Thing]:
+    """Yields every object in view, a carried one at the agent's own place, zero steps away."""
+    for cell in range(size * size):
+        kind = IDX_TO_OBJECT[image[3 * cell]]
+        if kind in (*PORTABLE, "door", "goal", "lava"):
+            colour, state = IDX_TO_COLOR[image[3 * cell + 1]], STATES.get(image[3 * cell + 2], "")
+            yield Thing(kind, colour, state if kind == "door" else "", *_offset(cell, size))
 
 
 class Remembering(gym.Wrapper[Any, Any, Any, Any]):
@@ -155,12 +166,10 @@ class Remembering(gym.Wrapper[Any, Any, Any, Any]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         observation, info = self.env.reset(seed=seed, options=options)
-        self.image = observation["image"]
-        self.map = SeenMap(self.image)
-        return {**observation, "seen": self.map.seen(self.image)}, info
+        self.map = SeenMap(observation["image"])
+        return {**observation, "seen": self.map.seen()}, info
 
     def step(self, action: Any):
         observation, reward, terminated, truncated, info = self.env.step(action)
-        before, self.image = self.image, observation["image"]
-        self.map.act(int(action), before, self.image)
-        return {**observation, "seen": self.map.seen(self.image)}, reward, terminated, truncated, info
+        self.map.act(int(action), observation["image"])
+        return {**observation, "seen": self.map.seen()}, reward, terminated, truncated, info

@@ -18,9 +18,10 @@ from minigrid.envs.babyai.core.roomgrid_level import RoomGridLevel
 from minigrid.envs.babyai.core.verifier import ObjDesc, PickupInstr
 
 from cotutor.errors import UserError
-from cotutor.tasks.babyai import ACTIONS, DROP, BabyAI, Positions, place_of, things_in, with_article
+from cotutor.tasks.babyai import ACTIONS, DROP, BabyAI, Positions, place_of, with_article
 from cotutor.tasks.babyai_expert import GuidedEnv
 from cotutor.tasks.base import Observation
+from cotutor.tasks.seen import things_in
 from cotutor.types import Option
 
 VIEW = (7, 7, 3)

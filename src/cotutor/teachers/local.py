@@ -21,11 +21,12 @@ from transformers.utils import logging
 
 from cotutor.errors import UserError
 from cotutor.scoring import Prompter, Reading, make_scorer
+from cotutor.tasks.base import Task
 from cotutor.teachers.base import Teacher
 from cotutor.teachers.learning import take_steps
 from cotutor.types import FloatArray, Lesson, Question
 
-TEMPLATE = "{context}\nNext action:"
+TEMPLATE = f"{{context}}\n{Task.cue}"
 CALIBRATION = "calibration.json"
 ADAPTER = "adapter_model.safetensors"
 OPTIMIZER = "optimizer.safetensors"
