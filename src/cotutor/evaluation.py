@@ -61,10 +61,10 @@ def run_episodes(task: Task, student: str, actor: Actor, episodes: int, seed: in
         observations = {name: np.stack([states[i][0][name] for i in running]) for name in states[running[0]][0]}
         contexts = [states[i][1]["context"] for i in running]
         probabilities_EA = actor(observations, contexts, [envs[i] for i in running])
-        for i, probabilities_A in zip(running, probabilities_EA, strict=True):
-            drawn = draw(probabilities_A, draws[i])
-            action = int(probabilities_A.argmax()) if greedy else drawn
-            observation, reward, terminated, truncated, info = envs[i].step(action)
+        drawn = [draw(probabilities_A, draws[i]) for i, probabilities_A in zip(running, probabilities_EA, strict=True)]
+        actions = probabilities_EA.argmax(axis=1).tolist() if greedy else drawn
+        stepped = task.step_all([envs[i] for i in running], actions)
+        for i, (observation, reward, terminated, truncated, info) in zip(running, stepped, strict=True):
             returns[i] += reward
             states[i] = (observation, info)
             if terminated or truncated:

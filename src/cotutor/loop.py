@@ -225,9 +225,10 @@ class Loop(BaseCallback):
         """Asks the teacher about the contexts most worth asking about; the first time it is calibrated on them."""
         contexts = self.adviser.choose()
         if contexts and not self.adviser.asked:
-            references = [self.adviser.task.question(context) for context in contexts[:REFERENCE_CONTEXTS]]
+            task = self.adviser.task
+            references = task.references(contexts[:REFERENCE_CONTEXTS])
             with self.adviser.clock():
-                self.adviser.teacher.calibrate(references)
+                self.adviser.teacher.calibrate([task.question(reference) for reference in references])
         self.adviser.ask(contexts)
         return contexts
 

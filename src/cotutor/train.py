@@ -14,7 +14,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
+from stable_baselines3.common.vec_env import VecMonitor
 
 from cotutor.adviser import Adviser
 from cotutor.attach import attach
@@ -23,7 +23,7 @@ from cotutor.errors import UserError
 from cotutor.evaluation import Actor, bot_agreement, evaluate, run_episodes, student_actor, teacher_actor
 from cotutor.loop import Loop, RoundReport
 from cotutor.plans.manager import make_manager
-from cotutor.plans.plan import Plan, PlannedEnv
+from cotutor.plans.plan import Plan, PlannedEnv, PlannedVecEnv
 from cotutor.plans.worker import Pursuits, Worker
 from cotutor.replays import record, write_replays
 from cotutor.rivals import make_rival
@@ -132,7 +132,7 @@ def _build_planned(task: Task, config: TrainConfig) -> Pair:
         raise UserError("A run with plans is not measured on another task yet: leave out --transfer-task.")
     worker = Worker(task, config)
     plan = Plan(task, worker, config.plans)
-    envs = VecMonitor(DummyVecEnv([partial(PlannedEnv, plan, learning=True)] * config.ppo.envs))
+    envs = VecMonitor(PlannedVecEnv([partial(PlannedEnv, plan, learning=True)] * config.ppo.envs))
     if not config.arrows.teacher:
         config = replace(config, method="one-way", teacher="uniform")
     guide, loop = attach(envs, plan, config)

@@ -5,12 +5,14 @@ import pytest
 from cotutor.plans.subgoals import (
     DROP,
     EXPLORE,
+    FAR,
     GO,
     MISSION,
     NUMBERS,
     OPEN,
     PICK_UP,
     PUT,
+    STEP,
     SUBGOALS,
     Subgoal,
     achieved,
@@ -19,7 +21,7 @@ from cotutor.plans.subgoals import (
     sayable,
     spoilt,
 )
-from cotutor.tasks.seen import Seen, Thing
+from cotutor.tasks.seen import Place, Seen, Thing
 
 
 def thing(name: str, forward: int, right: int, state: str = "") -> Thing:
@@ -27,8 +29,11 @@ def thing(name: str, forward: int, right: int, state: str = "") -> Thing:
     return Thing(kind, colour, state, forward, right)
 
 
-def seen(*things: Thing, carried: str = "", cells: int = 20, frontier: bool = False) -> Seen:
-    return Seen(things, thing(carried, 0, 0) if carried else None, cells, frontier)
+def seen(
+    *things: Thing, carried: str = "", cells: int = 20, frontier: bool = False, walls: frozenset[Place] = frozenset()
+) -> Seen:
+    blocked = walls | {thing.place for thing in things}
+    return Seen(things, thing(carried, 0, 0) if carried else None, cells, frontier, blocked)
 
 
 NOTHING = seen()
@@ -109,8 +114,30 @@ def test_the_mission_is_not_ours_to_judge():
     assert not holds(Subgoal(MISSION), NOTHING, seen(BALL, carried="red ball"))
 
 
-def test_the_potential_grows_towards_what_is_named_and_is_lowest_unseen():
+def test_the_potential_grows_towards_what_is_named():
     subgoal = Subgoal(GO, "grey key")
     near, far = seen(thing("grey key", 1, 1)), seen(thing("grey key", 4, 3))
-    assert 0 > potential(subgoal, near) > potential(subgoal, far) > potential(subgoal, NOTHING)
+    assert potential(subgoal, near) > potential(subgoal, far) > potential(subgoal, NOTHING) == 0
     assert potential(Subgoal(EXPLORE), near) == 0
+
+
+@pytest.mark.parametrize(
+    ("forward", "right", "actions"), [(1, 0, 0), (4, 0, 3), (0, 1, 1), (2, 3, 5), (-1, 0, 2), (-2, -1, 4)]
+)
+def test_the_potential_counts_turns_and_steps(forward: int, right: int, actions: int):
+    state = seen(thing("grey key", forward, right))
+    assert potential(Subgoal(GO, "grey key"), state) == pytest.approx(STEP * (FAR - actions))
+
+
+def test_the_potential_knows_ways_around():
+    free, walled = seen(thing("grey key", 3, 0)), seen(thing("grey key", 3, 0), walls=frozenset({(0, -1)}))
+    subgoal = Subgoal(GO, "grey key")
+    assert potential(subgoal, free) == pytest.approx(STEP * (FAR - 2))
+    assert potential(subgoal, walled) == pytest.approx(STEP * (FAR - 6))  # turn, step, turn, step, step, turn
+
+
+def test_the_potential_of_putting_is_highest_where_dropping_does_it():
+    subgoal = Subgoal(PUT, "grey key")
+    ready, facing = seen(thing("grey key", 2, 0), carried="red ball"), seen(thing("grey key", 1, 0), carried="red ball")
+    assert potential(subgoal, ready) == pytest.approx(STEP * FAR)
+    assert potential(subgoal, facing) < potential(subgoal, ready)

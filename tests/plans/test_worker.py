@@ -8,10 +8,6 @@ from cotutor.plans.worker import Segment, Worker, advantages
 from cotutor.tasks.babyai import BabyAI
 
 
-def segment(rewards: list[float], values: list[float], last_value: float) -> Segment:
-    return Segment([{}] * len(rewards), [0] * len(rewards), rewards, values, [0.0] * len(rewards), last_value)
-
-
 def test_advantages_are_the_sum_of_discounted_errors():
     rewards, values, last = [0.0, 0.5, 1.0], [0.2, 0.4, 0.1], 0.3
     gamma, lam = 0.9, 0.8
@@ -19,13 +15,12 @@ def test_advantages_are_the_sum_of_discounted_errors():
         reward + gamma * after - now for reward, after, now in zip(rewards, [*values[1:], last], values, strict=True)
     ]
     expected = [sum((gamma * lam) ** k * error for k, error in enumerate(errors[t:])) for t in range(3)]
-    assert advantages(segment(rewards, values, last), gamma, lam) == pytest.approx(expected)
+    assert advantages(rewards, np.array([*values, last]), gamma, lam) == pytest.approx(expected)
 
 
 def test_the_end_of_a_subgoal_cuts_what_comes_after_it():
-    ended, cut = segment([1.0], [0.5], 0.0), segment([1.0], [0.5], 2.0)
-    assert advantages(ended, 0.9, 1.0) == pytest.approx([0.5])
-    assert advantages(cut, 0.9, 1.0) == pytest.approx([1.0 + 0.9 * 2.0 - 0.5])
+    assert advantages([1.0], np.array([0.5]), 0.9, 1.0) == pytest.approx([0.5])
+    assert advantages([1.0], np.array([0.5, 2.0]), 0.9, 1.0) == pytest.approx([1.0 + 0.9 * 2.0 - 0.5])
 
 
 def test_the_worker_learns_what_pays():
@@ -38,9 +33,9 @@ def test_the_worker_learns_what_pays():
     for _ in range(12):
         actions = []
         for _ in range(128):
-            action, value, log_prob = worker.act(observation, draws)
-            attempt = Segment()
-            attempt.add(observation, action, float(action == 3), value, log_prob)
+            (action,) = worker.act([observation], [draws])
+            attempt = Segment([observation])
+            attempt.add(action, float(action == 3), None)
             worker.keep(attempt)
             actions.append(action)
         worker.learn()

@@ -123,7 +123,12 @@ def test_keys_and_doors_help_to_what_is_out_of_sight(locked: BabyAI) -> None:
 def test_what_is_carried(coarse: BabyAI, locked: BabyAI) -> None:
     mission = "put the red ball next to the blue key"
     context = coarse.describe(view(("red ball", 0, 0), ("blue key", 2, 0), mission=mission))
-    assert context == f"Mission: {mission}. The blue key is straight ahead. You carry the red ball. {FREE}"
+    assert context == (
+        f"Mission: {mission}. The blue key is straight ahead. You carry the red ball. {FREE} "
+        "The square ahead is next to the blue key."
+    )
+    far = coarse.describe(view(("red ball", 0, 0), ("blue key", 3, 0), mission=mission))
+    assert far == f"Mission: {mission}. The blue key is straight ahead. You carry the red ball. {FREE}"
     assert "You carry something." in coarse.describe(view(("grey box", 0, 0), mission=mission))
     assert "carry" not in coarse.describe(view(("grey box", 0, 0)))
     assert "You carry the grey key." in locked.describe(view(("grey key", 0, 0), mission="pick up the grey box"))

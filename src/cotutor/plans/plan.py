@@ -1,26 +1,41 @@
 """A level at the level of plans: its actions are subgoals, and its contexts tell what a plan depends on."""
 
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import cycle
 from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
+from stable_baselines3.common.vec_env import DummyVecEnv
 
 from cotutor.config import PlanConfig
 from cotutor.plans.oracle import parse
-from cotutor.plans.subgoals import MISSION, NUMBERS, SUBGOALS, THINGS, achieved, offered, potential, sayable, spoilt
+from cotutor.plans.subgoals import (
+    MISSION,
+    NUMBERS,
+    SUBGOALS,
+    THINGS,
+    Subgoal,
+    achieved,
+    offered,
+    potential,
+    sayable,
+    spoilt,
+)
 from cotutor.plans.worker import Observation as Told
 from cotutor.plans.worker import Segment, Worker
 from cotutor.tasks.babyai import BabyAI, wanted
 from cotutor.tasks.base import Observation, SpokenEnv, Task
 from cotutor.tasks.scene import Scene
-from cotutor.tasks.seen import Seen
+from cotutor.tasks.seen import Seen, Thing
 from cotutor.tasks.words import Words
 from cotutor.types import Option
 
 EMPTY_HANDED = "You carry nothing."
-OWN_WORDS = ("finish", "nothing", "seen", "was", "yet")
-"""Words of plans that the level itself does not use."""
+CARRIED = re.compile(r"You carry [^.]*\.")
 
 
 class Plan(Task):
@@ -42,7 +57,11 @@ class Plan(Task):
         self.name = world.name
         self.actions = tuple(subgoal.phrase for subgoal in SUBGOALS)
         words = " ".join(
-            (*self.actions, EMPTY_HANDED, "Mission put next to was not seen yet There is an is locked closed")
+            (
+                *self.actions,
+                EMPTY_HANDED,
+                "Mission put next to something else was not seen yet There is an is locked closed",
+            )
         )
         self.vocabulary = (*world.vocabulary, *words.lower().replace(".", "").split())
         self.max_words = 64
@@ -67,7 +86,7 @@ class Plan(Task):
     def describe(self, observation: Observation) -> str:
         seen: Seen = observation["seen"]
         mission = observation["mission"]
-        carried = EMPTY_HANDED if seen.carried is None else f"You carry the {seen.carried.name}."
+        carried = EMPTY_HANDED if seen.carried is None else f"You carry {self._load(mission, seen)}."
         known = [
             f"The {want.name} was not seen yet."
             for want in wanted(mission)
@@ -79,12 +98,34 @@ class Plan(Task):
         known += [f"There is a {thing.name}." for thing in seen.things if thing.type == "key" and thing.colour in locks]
         return " ".join([f"Mission: {mission}.", carried, *dict.fromkeys(known)])
 
+    def _load(self, mission: str, seen: Seen) -> str:
+        """Returns what is carried, by name if the mission names it or a door wants it."""
+        carried = cast(Thing, seen.carried)
+        bears = any(want.matches(carried) for want in wanted(mission))
+        opens = carried.type == "key" and any(thing.type == "door" for thing in seen.things)
+        return f"the {carried.name}" if bears or opens else "something else"
+
     def options(self, context: str) -> tuple[Option, ...]:
         return tuple(
             Option(subgoal.phrase, NUMBERS[subgoal])
             for subgoal in sayable(carrying=EMPTY_HANDED not in context)
             if subgoal.name in THINGS or " door " in context or not subgoal.name
         )
+
+    def step_all(self, envs: Sequence[gym.Env[Any, int]], actions: Sequence[int]) -> list[tuple[Any, ...]]:
+        pursue(cast(Sequence[PlannedEnv], envs), actions)
+        return super().step_all(envs, actions)
+
+    def references(self, contexts: Sequence[str]) -> list[str]:
+        """Returns every context with empty hands and with something in them.
+
+        At first hardly anything is carried, and what can only be said with full hands must be calibrated, too.
+        """
+        emptied = [CARRIED.sub(EMPTY_HANDED, context) for context in contexts]
+        laden = [
+            CARRIED.sub(f"You carry the {name}.", text) for text, name in zip(emptied, cycle(THINGS), strict=False)
+        ]
+        return [*emptied, *laden]
 
     def picture(self, env: gym.Env[Any, Any]) -> str:
         return self.world.picture(env)
@@ -105,6 +146,9 @@ class PlannedEnv(gym.Wrapper[Any, int, Any, int]):
     Args:
         plan: The level at the level of plans.
         learning: Whether the worker keeps the steps to learn from.
+
+    Attributes:
+        pursuit: The pursuit under way, or made already and not told yet.
     """
 
     def __init__(self, plan: Plan, learning: bool) -> None:
@@ -112,12 +156,12 @@ class PlannedEnv(gym.Wrapper[Any, int, Any, int]):
         self.instructed = SpokenEnv(plan.world, plan.worker.student)
         super().__init__(self.instructed.env)
         self.plan = plan
-        self.worker = plan.worker
         self.learning = learning
-        self.draws = np.random.default_rng()
+        self.pursuit: Pursuit | None = None
         self.words = Words(plan.vocabulary, plan.max_words)
         self.action_space = cast(gym.Space[int], gym.spaces.Discrete(len(SUBGOALS)))
         self.observation_space = gym.spaces.Dict({**plan.array_spaces(), "context": self.words.space})
+        self.draws = np.random.default_rng()
 
     @property
     def seen(self) -> Seen:
@@ -131,38 +175,91 @@ class PlannedEnv(gym.Wrapper[Any, int, Any, int]):
         return self._speak(info)
 
     def step(self, action: int):
-        subgoal, start, segment = SUBGOALS[int(action)], self.seen, Segment()
-        total, discount, steps = 0.0, 1.0, 0
-        while True:
-            told = self._instruct(subgoal.phrase)
-            act, value, log_prob = self.worker.act(told, self.draws)
-            before = self.seen
-            self.observation, reward, terminated, truncated, info = self.env.step(act)
-            steps += 1
-            total += discount * float(reward)
-            discount *= self.plan.config.gamma
-            reached = achieved(subgoal, start, before, self.seen)
-            paid = float(reward) if subgoal.verb == MISSION else reached * (1.0 - 0.9 * steps / self.plan.config.limit)
-            ended = reached or terminated or spoilt(subgoal, start, self.seen)
-            after = 0.0 if ended else potential(subgoal, self.seen)
-            paid += self.worker.ppo.gamma * after - potential(subgoal, before)
-            segment.add(told, act, paid, value, log_prob)
-            if ended or truncated or steps >= self.plan.config.limit:
-                break
+        if self.pursuit is None:
+            pursue([self], [action])
+        pursuit, self.pursuit = cast(Pursuit, self.pursuit), None
         if self.learning:
-            segment.last_value = 0.0 if ended else self.worker.act(self._instruct(subgoal.phrase), self.draws)[1]
-            self.worker.keep(segment)
-        if terminated or truncated:
-            info["is_success"] = bool(terminated and float(reward) > 0)
-        info |= {"duration": steps, "achieved": reached}
-        return *self._speak(info)[:1], total, terminated, truncated, info
+            self.plan.worker.keep(pursuit.segment)
+        info = pursuit.info | {"duration": pursuit.duration, "achieved": pursuit.achieved}
+        return *self._speak(info)[:1], pursuit.total, pursuit.terminated, pursuit.truncated, info
 
-    def _instruct(self, instruction: str) -> Told:
-        """Returns the observation as the worker reads it, with the instruction in the mission's place."""
-        told = instruction if instruction != MISSION else self.observation["mission"]
+    def begin(self, action: int) -> None:
+        """Takes a subgoal up."""
+        subgoal = SUBGOALS[int(action)]
+        told = self._instruct(subgoal)
+        self.pursuit = Pursuit(subgoal, self.seen, Segment([told]), potential(subgoal, self.seen))
+
+    def follow(self, action: int) -> bool:
+        """Takes a step towards the subgoal and tells whether the pursuit is over."""
+        pursuit, before = cast(Pursuit, self.pursuit), self.seen
+        subgoal, limit = pursuit.subgoal, self.plan.config.limit
+        self.observation, reward, pursuit.terminated, pursuit.truncated, pursuit.info = self.env.step(action)
+        pursuit.total += self.plan.config.gamma**pursuit.duration * float(reward)
+        pursuit.duration += 1
+        pursuit.achieved = achieved(subgoal, pursuit.start, before, self.seen)
+        ended = pursuit.achieved or pursuit.terminated or spoilt(subgoal, pursuit.start, self.seen)
+        hoped, pursuit.potential = pursuit.potential, 0.0 if ended else potential(subgoal, self.seen)
+        paid = float(reward) if subgoal.verb == MISSION else pursuit.achieved * (1.0 - 0.9 * pursuit.duration / limit)
+        paid += self.plan.worker.ppo.gamma * pursuit.potential - hoped
+        pursuit.segment.add(action, paid, None if ended else self._instruct(subgoal))
+        if pursuit.terminated or pursuit.truncated:
+            pursuit.info["is_success"] = bool(pursuit.terminated and float(reward) > 0)
+        return ended or pursuit.truncated or pursuit.duration >= limit
+
+    def _instruct(self, subgoal: Subgoal) -> Told:
+        """Returns the observation as the worker reads it, with the subgoal in the mission's place."""
+        told = subgoal.phrase if subgoal.verb != MISSION else self.observation["mission"]
         return self.instructed.speak({**self.observation, "mission": told})[0]
 
     def _speak(self, info: dict[str, Any]) -> tuple[Told, dict[str, Any]]:
         info["context"] = self.plan.describe(self.observation)
         arrays = self.plan.arrays(self.observation)
         return {**arrays, "context": self.words.encode(info["context"])}, info
+
+
+@dataclass
+class Pursuit:
+    """A subgoal under way.
+
+    Attributes:
+        subgoal: What is pursued.
+        start: What was known when it began.
+        segment: The steps, for the worker.
+        potential: How promising the present state is.
+        duration: How many there were.
+        total: The mission's reward, discounted to the beginning.
+        achieved: Whether the subgoal is achieved.
+        terminated: Whether the episode came to its end.
+        truncated: Whether the episode was cut.
+        info: The environment's of the last step.
+    """
+
+    subgoal: Subgoal
+    start: Seen
+    segment: Segment
+    potential: float
+    duration: int = 0
+    total: float = 0.0
+    achieved: bool = False
+    terminated: bool = False
+    truncated: bool = False
+    info: dict[str, Any] = field(default_factory=dict)
+
+
+def pursue(envs: Sequence[PlannedEnv], actions: Iterable[int]) -> None:
+    """Pursues a subgoal in every environment, side by side, so that the worker acts in all of them at once."""
+    for env, action in zip(envs, actions, strict=True):
+        env.begin(action)
+    running = list(envs)
+    while running:
+        told = [cast(Pursuit, env.pursuit).segment.observations[-1] for env in running]
+        acts = running[0].plan.worker.act(told, [env.draws for env in running])
+        running = [env for env, act in zip(running, acts, strict=True) if not env.follow(act)]
+
+
+class PlannedVecEnv(DummyVecEnv):
+    """Planned environments whose pursuits go side by side."""
+
+    def step_wait(self):
+        pursue(cast(list[PlannedEnv], self.envs), self.actions)
+        return super().step_wait()

@@ -3,12 +3,13 @@
 All of it is judged by what the agent has seen and holds (:class:`cotutor.tasks.seen.Seen`), never by the simulator.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
 from minigrid.core.constants import COLOR_NAMES
 
-from cotutor.tasks.seen import PORTABLE, Seen, Thing
+from cotutor.tasks.seen import HEADINGS, PORTABLE, Place, Seen, Thing
 
 GO, PICK_UP, PUT, OPEN, DROP, EXPLORE, MISSION = (
     "go to the",
@@ -19,7 +20,7 @@ GO, PICK_UP, PUT, OPEN, DROP, EXPLORE, MISSION = (
     "explore",
     "finish the mission",
 )
-STEP, UNKNOWN = 0.05, 16
+STEP, FAR = 0.03, 16
 """Potential of a step nearer, and the distance that stands in for that of what was not seen yet."""
 NEW_CELLS = 8
 """Cells never seen before that make an exploration."""
@@ -124,5 +125,33 @@ def potential(subgoal: Subgoal, seen: Seen) -> float:
     """
     if not subgoal.name:
         return 0.0
-    distance = next((thing.distance[0] for thing in seen.things if subgoal.names(thing)), UNKNOWN)
-    return -STEP * distance
+    named = next((thing for thing in seen.things if subgoal.names(thing)), None)
+    if named is None:
+        return 0.0
+    goals = {named.place} if subgoal.verb != PUT else set(_beside(named.place)) - seen.blocked
+    return STEP * (FAR - _actions_until_facing(goals, seen.blocked))
+
+
+def _beside(place: Place) -> Iterator[Place]:
+    return ((place[0] + dx, place[1] + dy) for dx, dy in HEADINGS)
+
+
+def _actions_until_facing(goals: set[Place], blocked: frozenset[Place]) -> int:
+    """Returns how many turns and steps bring one of ``goals`` right in front of the agent, ``FAR`` at most.
+
+    What was not seen yet is taken to be free.
+    """
+    agents = {((0, 0), 0)}
+    known = set(agents)
+    for actions in range(FAR):
+        following = set()
+        for (x, y), heading in agents:
+            ahead = x + HEADINGS[heading][0], y + HEADINGS[heading][1]
+            if ahead in goals:
+                return actions
+            following |= {((x, y), (heading + 1) % 4), ((x, y), (heading - 1) % 4)}
+            if ahead not in blocked:
+                following.add((ahead, heading))
+        agents = following - known
+        known |= agents
+    return FAR

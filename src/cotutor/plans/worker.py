@@ -5,6 +5,7 @@ stops there; where a segment is cut by time, the critic stands in for what would
 counts only while the instruction is the mission itself.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -18,6 +19,8 @@ from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from cotutor.config import TrainConfig
+from cotutor.evaluation import draw
+from cotutor.students.guidance import categorical, policy_probabilities
 from cotutor.students.ppo import make_ppo
 from cotutor.tasks.base import SpokenEnv, Task
 from cotutor.types import FloatArray
@@ -30,34 +33,35 @@ class Segment:
     """The steps of a pursuit, T of them.
 
     Attributes:
-        observations: What was seen before each step.
+        observations: What was seen before each step, and after the last one unless the pursuit came to its end there.
         actions: What was done.
         rewards: What it paid.
-        values: What the critic expected.
-        log_probs: Log-probabilities of the actions.
-        last_value: What the critic expects after the last step; zero where the pursuit came to its end.
     """
 
-    observations: list[Observation] = field(default_factory=list)
+    observations: list[Observation]
     actions: list[int] = field(default_factory=list)
     rewards: list[float] = field(default_factory=list)
-    values: list[float] = field(default_factory=list)
-    log_probs: list[float] = field(default_factory=list)
-    last_value: float = 0.0
 
-    def add(self, observation: Observation, action: int, reward: float, value: float, log_prob: float) -> None:
+    def add(self, action: int, reward: float, after: Observation | None) -> None:
         """Adds a step."""
-        self.observations.append(observation)
         self.actions.append(action)
         self.rewards.append(reward)
-        self.values.append(value)
-        self.log_probs.append(log_prob)
+        if after is not None:
+            self.observations.append(after)
 
 
-def advantages(segment: Segment, gamma: float, gae_lambda: float) -> FloatArray:
-    """Returns GAE of a segment's steps, shape (T,)."""
-    values = np.array([*segment.values, segment.last_value])
-    deltas_T = np.array(segment.rewards) + gamma * values[1:] - values[:-1]
+def advantages(rewards: Sequence[float], values: FloatArray, gamma: float, gae_lambda: float) -> FloatArray:
+    """Returns GAE of a segment's steps, shape (T,).
+
+    Args:
+        rewards: Of each step, T of them.
+        values: What the critic expects before each step, shape (T,), and, unless the segment came to its end there,
+            after the last one, shape (T + 1,).
+        gamma: Discount per step.
+        gae_lambda: λ.
+    """
+    values = np.append(values, 0.0)[: len(rewards) + 1]
+    deltas_T = np.array(rewards) + gamma * values[1:] - values[:-1]
     found_T, last = np.zeros(len(deltas_T)), 0.0
     for t in reversed(range(len(deltas_T))):
         found_T[t] = last = deltas_T[t] + gamma * gae_lambda * last
@@ -85,17 +89,10 @@ class Worker:
         self.segments: list[Segment] = []
         self.frames = 0
 
-    def act(self, observation: Observation, random: np.random.Generator) -> tuple[int, float, float]:
-        """Returns an action that is drawn, the value and the action's log-probability."""
-        with torch.no_grad():
-            policy = self.ppo.policy
-            features = policy.extract_features({n: torch.as_tensor(v[None]) for n, v in observation.items()})
-            latent_pi, latent_vf = policy.mlp_extractor(features)
-            log_probs_A = policy.action_net(latent_pi)[0].log_softmax(dim=0).numpy()
-            value = float(policy.value_net(latent_vf))
-        cumulated_A = np.cumsum(np.exp(log_probs_A))
-        action = int(np.searchsorted(cumulated_A, random.random() * cumulated_A[-1], side="right"))
-        return action, value, float(log_probs_A[action])
+    def act(self, observations: Sequence[Observation], draws: Sequence[np.random.Generator]) -> list[int]:
+        """Draws an action for each observation, from a generator of its own."""
+        probabilities_EA = policy_probabilities(self.ppo.policy, _stacked(observations))
+        return [draw(probabilities_A, random) for probabilities_A, random in zip(probabilities_EA, draws, strict=True)]
 
     def keep(self, segment: Segment) -> None:
         """Takes the steps of a pursuit to learn from."""
@@ -106,35 +103,42 @@ class Worker:
         """Updates PPO on the steps kept, once they are as many as a rollout has."""
         if sum(len(segment.actions) for segment in self.segments) < self.size:
             return
-        steps = [
-            (*step, advantage)
-            for segment in self.segments
-            for *step, advantage in zip(
-                segment.observations,
-                segment.actions,
-                segment.values,
-                segment.log_probs,
-                advantages(segment, self.ppo.gamma, self.ppo.gae_lambda),
-                strict=True,
-            )
-        ]
-        self.segments = []
-        self._update(steps)
+        segments, self.segments = self.segments, []
+        self.ppo.rollout_buffer = self._rollout(segments)
+        self.ppo.train()
 
-    def _update(self, steps: list[Any]) -> None:
-        observations, actions, values, log_probs, advantages_N = zip(*steps, strict=True)
+    def _rollout(self, segments: Sequence[Segment]) -> DictRolloutBuffer:
+        """Returns the steps of segments as a rollout, with values and log-probabilities of the policy that acted."""
+        observations = _stacked([observation for segment in segments for observation in segment.observations])
+        acted_N = np.flatnonzero(
+            np.concatenate([np.arange(len(each.observations)) < len(each.actions) for each in segments])
+        )
+        actions_N = np.concatenate([segment.actions for segment in segments])
+        with torch.no_grad():
+            tensors = {name: torch.as_tensor(values) for name, values in observations.items()}
+            values = self.ppo.policy.predict_values(tensors).flatten().double().numpy()
+            log_probs_NA = categorical(self.ppo.policy, tensors).logits.numpy()[acted_N]
+        ends = np.cumsum([len(segment.observations) for segment in segments])[:-1]
         space, action_space = self.ppo.observation_space, self.ppo.action_space
-        buffer = DictRolloutBuffer(len(steps), space, action_space, "cpu", n_envs=1)  # pyright: ignore
+        buffer = DictRolloutBuffer(len(actions_N), space, action_space, "cpu", n_envs=1)  # pyright: ignore
         for name in buffer.observations:
-            buffer.observations[name][:, 0] = np.stack([observation[name] for observation in observations])
-        buffer.actions[:, 0, 0] = actions
-        buffer.values[:, 0] = values
-        buffer.log_probs[:, 0] = log_probs
-        buffer.advantages[:, 0] = advantages_N
+            buffer.observations[name][:, 0] = observations[name][acted_N]
+        buffer.actions[:, 0, 0] = actions_N
+        buffer.values[:, 0] = values[acted_N]
+        buffer.log_probs[:, 0] = log_probs_NA[np.arange(len(actions_N)), actions_N]
+        buffer.advantages[:, 0] = np.concatenate(
+            [
+                advantages(segment.rewards, expected, self.ppo.gamma, self.ppo.gae_lambda)
+                for segment, expected in zip(segments, np.split(values, ends), strict=True)
+            ]
+        )
         buffer.returns[:] = buffer.advantages + buffer.values
         buffer.full = True
-        self.ppo.rollout_buffer = buffer
-        self.ppo.train()
+        return buffer
+
+
+def _stacked(observations: Sequence[Observation]) -> Observation:
+    return {name: np.stack([observation[name] for observation in observations]) for name in observations[0]}
 
 
 class Pursuits(BaseCallback):

@@ -25,7 +25,7 @@ from cotutor.errors import UserError
 from cotutor.tasks.babyai_expert import GuidedEnv, right_actions
 from cotutor.tasks.base import Observation, Task
 from cotutor.tasks.scene import Item, Scene
-from cotutor.tasks.seen import FREE, PORTABLE, Remembering, Seen, Thing, things_in
+from cotutor.tasks.seen import FREE, PORTABLE, Place, Remembering, Seen, Thing, things_in
 from cotutor.types import Option
 
 FAMILIES = {"babyai": "BabyAI", "minigrid": "MiniGrid"}
@@ -33,12 +33,15 @@ ACTIONS = ("turn left", "turn right", "go forward", "pick up", "drop", "open", "
 LEFT, RIGHT, FORWARD, PICK_UP, DROP, OPEN = range(6)
 
 Positions = Literal["coarse", "exact"]
+MAP = 13
+"""Cells along a side of the map of what was seen, the agent in its middle."""
 PROBED_RESETS = 12
 """Resets in which a new task looks for locked doors and for boxes that hide something."""
 
 
 NOUN = re.compile(rf"\b(?:({'|'.join(COLOR_NAMES)}) )?(object|ball|box|key|door|goal|lava)\b")
 MANIPULATES = re.compile(r"\b(pick up|fetch|put|unlock|use the key)\b")
+PUTS = re.compile(r"\bput\b")
 OPENS = re.compile(r"\b(open|unlock)\b")
 CLOSED_ON_THE_WAY = re.compile(r"\bA (closed|locked)\b")
 
@@ -128,13 +131,19 @@ class BabyAI(Task):
 
     def array_spaces(self) -> dict[str, gym.Space[Any]]:
         # high is not 255, or Stable-Baselines3 would take the grid for a photograph
-        return {
+        spaces: dict[str, gym.Space[Any]] = {
             "image": gym.spaces.Box(0, 15, self.view, dtype=np.uint8),
             "direction": gym.spaces.Box(0, 3, (1,), dtype=np.uint8),
         }
+        if self.memory:
+            spaces["map"] = gym.spaces.Box(0, 1, (3 * MAP**2,), dtype=np.uint8)
+        return spaces
 
     def arrays(self, observation: Observation) -> dict[str, NDArray[Any]]:
-        return {"image": observation["image"], "direction": np.array([observation["direction"]], dtype=np.uint8)}
+        arrays = {"image": observation["image"], "direction": np.array([observation["direction"]], dtype=np.uint8)}
+        if self.memory:
+            arrays["map"] = _map(observation["seen"], wanted(observation["mission"]))
+        return arrays
 
     def instruction(self, observation: Observation) -> str:
         return observation["mission"]
@@ -263,6 +272,10 @@ def _describe(style: Style, mission: str, image: bytes, size: int, seen: Seen | 
     ahead = next((thing for thing in things if thing.ahead), None)
     if ahead is None or ahead not in sentences:
         text.append(_way(ahead, IDX_TO_OBJECT[image[3 * (size // 2 * size + size - 2)]]))
+    if ahead is None and carried is not None and PUTS.search(mission):
+        goal = wanted(mission)[-1]
+        if any(goal.matches(thing) and abs(thing.forward - 1) + abs(thing.right) == 1 for thing in things):
+            text.append(f"The square ahead is next to the {goal.name}.")
     return " ".join(text)
 
 
@@ -271,6 +284,23 @@ def wanted(mission: str) -> tuple[Wanted, ...]:
     """Returns the objects that a mission names, in its order, each once."""
     found = (Wanted(None if noun in ("goal", "lava") else colour, noun) for colour, noun in NOUN.findall(mission))
     return tuple(dict.fromkeys(Wanted(want.colour or None, want.type) for want in found))
+
+
+def _map(seen: Seen, wants: tuple[Wanted, ...]) -> NDArray[np.uint8]:
+    """Returns, flat, what is known around the agent: what blocks, where the first thing named is, and the others."""
+    layers = np.zeros((3, MAP, MAP), dtype=np.uint8)
+
+    def mark(layer: int, place: Place) -> None:
+        x, y = place[0] + MAP // 2, place[1] + MAP // 2
+        if 0 <= x < MAP and 0 <= y < MAP:
+            layers[layer, x, y] = 1
+
+    for place in seen.blocked:
+        mark(0, place)
+    for number, want in enumerate(wants):
+        for thing in filter(want.matches, seen.things):
+            mark(min(number, 1) + 1, thing.place)
+    return layers.flatten()
 
 
 def _helpers(style: Style, things: list[Thing], carried: Thing | None) -> Iterator[Thing]:

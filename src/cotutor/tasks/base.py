@@ -1,7 +1,7 @@
 """The contract of a task: a gymnasium environment that can speak."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -81,6 +81,14 @@ class Task(ABC):
     def spoken(self, student: str) -> "gym.Env[Any, int]":
         """Makes an environment as the student sees it."""
         return SpokenEnv(self, student)
+
+    def step_all(self, envs: "Sequence[gym.Env[Any, int]]", actions: Sequence[int]) -> list[tuple[Any, ...]]:
+        """Takes a step in each of the environments that :meth:`spoken` made, and returns what each gave."""
+        return [env.step(action) for env, action in zip(envs, actions, strict=True)]
+
+    def references(self, contexts: Sequence[str]) -> list[str]:
+        """Returns what a teacher is calibrated on when these contexts were met: as a rule just them."""
+        return list(contexts)
 
     def question(self, context: str) -> Question:
         """Returns the context with its options."""

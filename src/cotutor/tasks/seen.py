@@ -16,6 +16,10 @@ HEADINGS = ((0, -1), (1, 0), (0, 1), (-1, 0))
 """One step ahead for each heading, as (x, y); the next one is to the right."""
 
 
+Place = tuple[int, int]
+"""A cell as (x, y): steps to the right of the agent and steps back, it being at (0, 0) and heading for (0, -1)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Thing:
     """An object as the agent knows it.
@@ -56,6 +60,11 @@ class Thing:
         return self.adjective + (self.type if plain else self.name)
 
     @property
+    def place(self) -> Place:
+        """Where it is."""
+        return self.right, -self.forward
+
+    @property
     def ahead(self) -> bool:
         """Whether it is in the cell right in front of the agent."""
         return (self.forward, self.right) == (1, 0)
@@ -70,12 +79,14 @@ class Seen:
         carried: What the agent holds.
         cells: How many cells it has seen.
         frontier: Whether a cell that can be entered borders on one that was not seen.
+        blocked: The cells known that cannot be entered.
     """
 
     things: tuple[Thing, ...]
     carried: Thing | None
     cells: int
     frontier: bool
+    blocked: frozenset[Place]
 
     @property
     def ahead(self) -> Thing | None:
@@ -135,7 +146,9 @@ class SeenMap:
             dx, dy = x - self.x, y - self.y
             things.append(replace(thing, forward=dx * fx + dy * fy, right=dx * rx + dy * ry))
         nearest_first = tuple(sorted(things, key=lambda thing: thing.distance))
-        return Seen(nearest_first, self.carried, len(self.known), self._frontier())
+        here = [(x - self.x, y - self.y) for x, y in self.known - self.enterable]
+        blocked = frozenset((dx * rx + dy * ry, -dx * fx - dy * fy) for dx, dy in here)
+        return Seen(nearest_first, self.carried, len(self.known), self._frontier(), blocked - {(0, 0)})
 
     def _place(self, forward: int, right: int) -> tuple[int, int]:
         (fx, fy), (rx, ry) = HEADINGS[self.heading], HEADINGS[(self.heading + 1) % 4]

@@ -142,6 +142,7 @@ class Varied(BabyAI):
     vocabulary = VOCABULARY
     max_words = 48
     view = VIEW
+    memory = False
     meanings = MEANINGS
 
     def __init__(self, name: str, positions: Positions = "coarse") -> None:
