@@ -157,7 +157,7 @@ class GuidanceConfig:
 class PlanConfig:
     """Plans: the teacher's options are subgoals, each of which becomes the student's instruction."""
 
-    on: bool = False
+    enabled: bool = False
     """Whether the teacher advises subgoals instead of actions."""
     limit: int = 32
     """Steps after which the pursuit of a subgoal is cut."""

@@ -112,7 +112,7 @@ def build(config: TrainConfig) -> Pair:
 
         model = make_language_ppo(task, make_envs(task, config.student, config.llm_policy.envs), config)
         return Pair(task, model, None, LanguageRounds(model))
-    if config.plans.on:
+    if config.plans.enabled:
         return _build_planned(task, config)
     envs = make_envs(task, config.student, config.ppo.envs)
     if not config.arrows.teacher:
@@ -141,7 +141,7 @@ def _build_planned(task: Task, config: TrainConfig) -> Pair:
 
 def _task(config: TrainConfig, name: str) -> Task:
     words = config.verbalizer
-    memory = words.memory or config.plans.on
+    memory = words.memory or config.plans.enabled
     return make_task(name, positions=words.positions, focus=words.focus, memory=memory)
 
 

@@ -21,7 +21,7 @@ def pair():
         task="babyai:PutNextLocal",
         teacher="uniform",
         ppo=PPOConfig(envs=2, steps=32, batch_size=32),
-        plans=PlanConfig(on=True, limit=4, batch_size=16),
+        plans=PlanConfig(enabled=True, limit=4, batch_size=16),
     )
     return build(config)
 
