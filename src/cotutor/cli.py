@@ -104,6 +104,27 @@ class Compare:
 
 
 @dataclass(frozen=True)
+class Climb:
+    """Climb a ladder of tasks, each run going on from the one before, as long as every rung is mastered.
+
+    Rungs that are done are not run again, so the same command goes on where it stopped.
+    """
+
+    ladder: Annotated[str, tyro.conf.Positional]
+    """A shipped ladder's name, or a YAML file."""
+    method: str = "mutual"
+    """The method of every rung: mutual, one-way, realtime, lasting or ppo."""
+    teacher: str = "smollm2"
+    """The teacher, as in train."""
+    seed: int = 0
+    """Of everything that is drawn."""
+    threads: int = 0
+    """CPU threads; 0 for all cores."""
+    out: Path | None = None
+    """Folder for the runs; by default runs/LADDER-METHOD-TEACHER-SEED."""
+
+
+@dataclass(frozen=True)
 class Train(TrainConfig):
     """Let a teacher and a student teach each other, and write a run's folder.
 
@@ -149,6 +170,7 @@ def _parse(arguments: list[str], defaults: TrainConfig) -> "Command":
     commands = (
         Annotated[Train, tyro.conf.subcommand("train", default=train)]
         | Annotated[Compare, tyro.conf.subcommand("compare")]
+        | Annotated[Climb, tyro.conf.subcommand("climb")]
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
         | Annotated[Replay, tyro.conf.subcommand("replay")]
         | Annotated[Ask, tyro.conf.subcommand("ask")]
@@ -202,6 +224,20 @@ def _compare(command: Compare) -> None:
         console.print(f"failed: {escape(str(cell.folder(work)))}.log says why", highlight=False, soft_wrap=True)
     if failed:
         sys.exit(1)
+
+
+def _climb(command: Climb) -> None:
+    from cotutor.climb import climb, climb_table, load_ladder  # noqa: PLC0415
+
+    ladder = load_ladder(command.ladder)
+    names = ("method", "teacher", "seed", "threads")
+    settings = {name: getattr(command, name) for name in names}
+    out = command.out or Path("runs") / f"{ladder.name}-{command.method}-{Path(command.teacher).name}-{command.seed}"
+    climbs = list(climb(ladder, out, settings, console))
+    console.print(climb_table(climbs))
+    if not climbs[-1].mastered:
+        console.print(f"The climb ends at {climbs[-1].rung.task}, which was not mastered.", highlight=False)
+    console.print(f"The runs are in {escape(str(out))}", highlight=False, soft_wrap=True)
 
 
 def _evaluate(command: Evaluate) -> None:
@@ -279,10 +315,11 @@ def _doctor(command: Doctor) -> None:
     show(diagnose(), console)
 
 
-Command = Train | Compare | Evaluate | Replay | Ask | Tasks | Doctor
+Command = Train | Compare | Climb | Evaluate | Replay | Ask | Tasks | Doctor
 COMMANDS: dict[type, Callable] = {
     Train: _train,
     Compare: _compare,
+    Climb: _climb,
     Evaluate: _evaluate,
     Replay: _replay,
     Ask: _ask,

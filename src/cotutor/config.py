@@ -243,8 +243,12 @@ class TrainConfig:
     """Of everything that is drawn."""
     frames: int = 40_000
     """Environment steps in training, those of trial episodes included; rounded up to whole rounds."""
+    enough: float = 0.0
+    """Success over the last 100 training episodes at which training ends; 0 to train for all frames."""
     run_dir: Path | None = None
     """Folder for the results; must not exist. By default a fresh one under runs/."""
+    start: Path | None = None
+    """Folder of a finished run to go on from: what student and teacher learnt there, their memory and the trust."""
     eval_episodes: int = 128
     """Held-out episodes for each evaluation of pair and student."""
     teacher_eval_episodes: int = 64
@@ -321,7 +325,9 @@ POSITIVE = (
     "llm_policy.largest_gradient",
     "llm_policy.reward_scale",
 )
+PATHS = ("run_dir", "start")
 FRACTIONS = (
+    "enough",
     "ppo.gamma",
     "ppo.gae_lambda",
     "dialogue.decay",
@@ -364,7 +370,7 @@ def validate(config: TrainConfig) -> None:
 def to_yaml(config: TrainConfig) -> str:
     """Returns the configuration as YAML that :func:`from_yaml` reads."""
     values = asdict(config)
-    values["run_dir"] = None if config.run_dir is None else str(config.run_dir)
+    values |= {name: None if values[name] is None else str(values[name]) for name in PATHS}
     return yaml.safe_dump(values, sort_keys=False)
 
 
@@ -390,6 +396,16 @@ def from_values(values: Any) -> TrainConfig:
     return _build(TrainConfig(), values, "")
 
 
+def merge(*layers: dict[str, Any]) -> dict[str, Any]:
+    """Returns nested settings of which the later win."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            both = isinstance(value, dict) and isinstance(merged.get(name), dict)
+            merged[name] = merge(merged[name], value) if both else value
+    return merged
+
+
 def _build(default: Any, values: Any, where: str) -> Any:
     if not isinstance(values, dict):
         raise UserError(f"The configuration's {where or 'top level'} must be a mapping of names to values.")
@@ -407,7 +423,7 @@ def _build(default: Any, values: Any, where: str) -> Any:
 
 
 def _typed(default: Any, value: Any, name: str) -> Any:
-    if name == "run_dir":
+    if name in PATHS:
         return None if value is None else Path(str(value))
     kind = type(default)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):

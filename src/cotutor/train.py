@@ -5,6 +5,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,7 +37,7 @@ from cotutor.students.guidance import GuidedPolicy
 from cotutor.students.ppo import make_envs, make_ppo
 from cotutor.tasks import make_task
 from cotutor.tasks.babyai import BabyAI
-from cotutor.tasks.base import HELD_OUT_SEED, SpokenEnv, Task
+from cotutor.tasks.base import HELD_OUT_SEED, Task
 from cotutor.tasks.check import agreement_states, ceiling
 from cotutor.teachers.base import Teacher
 
@@ -128,8 +129,6 @@ def _build_planned(task: Task, config: TrainConfig) -> Pair:
         raise UserError(
             "Plans are for levels of BabyAI, and for the methods ppo, one-way, realtime, lasting and mutual."
         )
-    if config.transfer_task:
-        raise UserError("A run with plans is not measured on another task yet: leave out --transfer-task.")
     worker = Worker(task, config)
     plan = Plan(task, worker, config.plans)
     envs = VecMonitor(PlannedVecEnv([partial(PlannedEnv, plan, learning=True)] * config.ppo.envs))
@@ -151,13 +150,15 @@ class Recorder(BaseCallback):
     Args:
         ledger: Where to write.
         display: Where to show.
+        enough: Success over the last 100 episodes at which training ends; 0 for none.
         teacher_agreement: Measures the teacher's agreement with the bot, None where there is none.
     """
 
-    def __init__(self, ledger: Ledger, display: ProgressDisplay, teacher_agreement=None) -> None:
+    def __init__(self, ledger: Ledger, display: ProgressDisplay, enough: float = 0.0, teacher_agreement=None) -> None:
         super().__init__()
         self.ledger = ledger
         self.display = display
+        self.enough = enough
         self.teacher_agreement = teacher_agreement
         self.measured_version = -1
         self.round = 0
@@ -181,7 +182,7 @@ class Recorder(BaseCallback):
         for info in self.locals["infos"]:
             if "episode" in info:
                 self._episode(info)
-        return True
+        return not (self.enough and len(self.recent) == WINDOW and np.mean(self.recent) >= self.enough)
 
     def _episode(self, info) -> None:
         success, trial = bool(info["is_success"]), bool(info.get("trial", False))
@@ -235,13 +236,15 @@ def train(config: TrainConfig, console: Console) -> tuple[RunFolder, Summary]:
     """
     runs.ensure_free(config)
     pair = build(config)
+    if config.start is not None:
+        _go_on(config, config.start, pair)
     transfer = _transfer_task(config, pair) if config.transfer_task else None
     folder = runs.create(config)
     ledger = Ledger(folder.ledger)
     states = agreement_states(pair.task, config.agreement_states, seed=0) if _measurable(pair) else []
     try:
         with ProgressDisplay(console, config.frames) as display:
-            recorder = Recorder(ledger, display, _agreement_curve(pair, states))
+            recorder = Recorder(ledger, display, config.enough, _agreement_curve(pair, states))
             callbacks: list[BaseCallback] = []
             if pair.worker is not None:
                 callbacks.append(Pursuits(pair.worker))
@@ -347,10 +350,24 @@ def _summarise(
     )
 
 
+def _go_on(config: TrainConfig, start: Path, pair: Pair) -> None:
+    """Reads what a finished run learnt into a pair of the same kind."""
+    folder, before = runs.open_run(start)
+    for name in ("method", "teacher", "student", "plans"):
+        if getattr(config, name) != getattr(before, name):
+            raise UserError(f"A run cannot go on from {start}, whose {name} was another: give it the same.")
+    runs.load_pair(folder, pair.model.policy, pair.working)
+    if pair.adviser is not None:
+        pair.adviser.teacher.load(folder.teacher)
+        runs.load_dialogue(folder, pair.adviser)
+
+
 def _transfer_task(config: TrainConfig, pair: Pair) -> Task:
     """Returns the other task, which the student must be able to read."""
     task = _task(config, config.transfer_task)
-    if SpokenEnv(task, config.student).observation_space != SpokenEnv(pair.task, config.student).observation_space:
+    if isinstance(pair.task, Plan) and isinstance(task, BabyAI):
+        task = Plan(task, pair.task.worker, config.plans)
+    if task.spoken(config.student).observation_space != pair.task.spoken(config.student).observation_space:
         raise UserError(
             f"The transfer task {config.transfer_task} is not observed like {config.task}: choose one of its kind."
         )

@@ -1,11 +1,12 @@
 import pytest
 
-from cotutor.compare.recipe import choose, load_recipe, parse_recipe, shipped
+from cotutor.compare.recipe import choose, load_recipe, parse_recipe
 from cotutor.errors import UserError
+from cotutor.shipped import shipped
 from tests.compare.made import RECIPE, made_recipe
 
 
-@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("name", shipped("recipe"))
 def test_every_shipped_recipe_can_be_read_and_run(name: str) -> None:
     recipe = load_recipe(name)
     cells = recipe.cells()

@@ -15,15 +15,15 @@ tasks:
 """
 
 from dataclasses import dataclass, replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from cotutor.compare.kept import file_name
-from cotutor.config import TrainConfig, from_values, validate
+from cotutor.config import TrainConfig, from_values, merge, validate
 from cotutor.errors import UserError
+from cotutor.shipped import read
 
 Settings = dict[str, Any]
 
@@ -97,17 +97,12 @@ class Recipe:
     def cells(self) -> list[Cell]:
         """Returns all runs: seed by seed, so that whatever is finished first is a fair comparison."""
         return [
-            Cell(task.name, method, seed, _merge(task.settings, own, {"seed": seed}))
+            Cell(task.name, method, seed, merge(task.settings, own, {"seed": seed}))
             for seed in sorted({seed for task in self.tasks for seed in task.seeds})
             for task in self.tasks
             if seed in task.seeds
             for method, own in task.methods.items()
         ]
-
-
-def shipped() -> list[str]:
-    """Returns the names of the recipes that come with the package."""
-    return sorted(entry.name.removesuffix(".yaml") for entry in files("cotutor.recipes").iterdir() if _is_yaml(entry))
 
 
 def load_recipe(name: str) -> Recipe:
@@ -116,15 +111,7 @@ def load_recipe(name: str) -> Recipe:
     Raises:
         UserError: There is none of that name, or it is not a recipe; one sentence says where.
     """
-    if name in shipped():
-        return parse_recipe(name, files("cotutor.recipes").joinpath(f"{name}.yaml").read_text(encoding="utf-8"))
-    path = Path(name)
-    try:
-        return parse_recipe(path.stem, path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"There is no recipe {name}: give a YAML file, or one of {', '.join(shipped())}, which are shipped."
-        ) from error
+    return parse_recipe(*read("recipe", name))
 
 
 def parse_recipe(name: str, text: str) -> Recipe:
@@ -191,7 +178,7 @@ def _task(recipe: str, top: Settings, name: str, values: Any) -> ComparedTask:
             raise UserError(f"The recipe {recipe} compares {method!r} on {name}, but has no method of that name.")
     return ComparedTask(
         name,
-        _merge(
+        merge(
             _mapping(recipe, "settings", top.get("settings", {})),
             _mapping(recipe, f"tasks.{name}.settings", own.get("settings", {})),
         ),
@@ -214,17 +201,3 @@ def _no_others(recipe: str, where: str, values: Settings, known: set[str]) -> No
             raise UserError(
                 f"The recipe {recipe} has an unknown key {name!s} at {where}; known are {', '.join(sorted(known))}."
             )
-
-
-def _merge(*layers: Settings) -> Settings:
-    """Returns nested settings of which the later win."""
-    merged: Settings = {}
-    for layer in layers:
-        for name, value in layer.items():
-            both = isinstance(value, dict) and isinstance(merged.get(name), dict)
-            merged[name] = _merge(merged[name], value) if both else value
-    return merged
-
-
-def _is_yaml(entry: Any) -> bool:
-    return entry.name.endswith(".yaml")

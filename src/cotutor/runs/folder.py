@@ -125,11 +125,16 @@ def load_student(
     folder: RunFolder, policy: ActorCriticPolicy, graduate: ActorCriticPolicy, worker: ActorCriticPolicy | None
 ) -> None:
     """Reads what :func:`save_student` wrote into policies of the same shape."""
+    load_pair(folder, policy, worker)
+    if graduate is not policy:
+        _read(folder.graduate, graduate)
+
+
+def load_pair(folder: RunFolder, policy: ActorCriticPolicy, worker: ActorCriticPolicy | None) -> None:
+    """Reads what acts in the pair, to learn on from there; whatever learns alone beside it starts as a copy."""
     if worker is not None:
         _read(folder.worker, worker)
     _read(folder.student, policy)
-    if graduate is not policy:
-        _read(folder.graduate, graduate)
 
 
 def save_dialogue(folder: RunFolder, adviser: Adviser) -> None:

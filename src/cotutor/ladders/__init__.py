@@ -1,0 +1,1 @@
+"""The ladders that come with the package, as YAML files (:mod:`cotutor.climb`)."""

@@ -1,0 +1,29 @@
+"""YAML files: those that come with the package, by name, and a user's own, by path."""
+
+from importlib.resources import files
+from pathlib import Path
+
+from cotutor.errors import UserError
+
+
+def shipped(kind: str) -> list[str]:
+    """Returns the names of the files of a kind, such as ``"recipe"``, that come with the package."""
+    names = (entry.name for entry in files(f"cotutor.{kind}s").iterdir())
+    return sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml"))
+
+
+def read(kind: str, name: str) -> tuple[str, str]:
+    """Returns the name without folder and ending, and the text, of a shipped file or a file of the user's.
+
+    Raises:
+        UserError: There is none.
+    """
+    if name in shipped(kind):
+        return name, files(f"cotutor.{kind}s").joinpath(f"{name}.yaml").read_text(encoding="utf-8")
+    path = Path(name)
+    try:
+        return path.stem, path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"There is no {kind} {name}: give a YAML file, or one of {', '.join(shipped(kind))}, which are shipped."
+        ) from error
