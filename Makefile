@@ -38,13 +38,13 @@ check: setup
 	$(BIN)/pyright
 
 test: check
-	$(BIN)/pytest -q -m "not slow"
+	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow"
 
 test-all: check
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n 2 --dist loadfile
 
 experiments: setup
-	for recipe in controls varied paper depth; do $(BIN)/cotutor compare $$recipe || exit 1; done
+	for recipe in controls varied paper depth plans; do $(BIN)/cotutor compare $$recipe || exit 1; done
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache

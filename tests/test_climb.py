@@ -7,6 +7,7 @@ from safetensors.torch import load_file
 from cotutor.climb import climb, load_ladder, parse_ladder
 from cotutor.config import TrainConfig
 from cotutor.errors import UserError
+from cotutor.report.climbed import write_climb
 from cotutor.runs.folder import RunFolder
 from cotutor.shipped import shipped
 from cotutor.train import train
@@ -60,10 +61,21 @@ def test_a_rung_goes_on_from_the_weights_of_the_one_before(climbed):
         assert moved < 0.3 * size
 
 
+def test_the_page_shows_every_rung(climbed):
+    out, rungs = climbed
+    page = write_climb(parse_ladder("two", LADDER), rungs, out).read_text()
+    (out / "report.html").unlink()
+    assert "1 of 2 rungs are mastered" in page
+    for rung in rungs:
+        assert f"{rung.folder.path.name}/report.html" in page
+
+
 def test_what_is_done_is_not_done_again(climbed):
     out, rungs = climbed
     again = list(climb(parse_ladder("two", LADDER), out, SETTINGS, QUIET))
     assert again == rungs
+    with pytest.raises(UserError, match="other settings"):
+        next(climb(parse_ladder("two", LADDER), out, {**SETTINGS, "seed": 7}, QUIET))
 
 
 def test_a_run_goes_on_only_from_its_like(climbed, tmp_path):

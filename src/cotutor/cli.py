@@ -227,17 +227,23 @@ def _compare(command: Compare) -> None:
 
 
 def _climb(command: Climb) -> None:
-    from cotutor.climb import climb, climb_table, load_ladder  # noqa: PLC0415
+    from cotutor.climb import climb, load_ladder  # noqa: PLC0415
+    from cotutor.report.climbed import TITLES, cells, verdict, write_climb  # noqa: PLC0415
 
     ladder = load_ladder(command.ladder)
     names = ("method", "teacher", "seed", "threads")
     settings = {name: getattr(command, name) for name in names}
     out = command.out or Path("runs") / f"{ladder.name}-{command.method}-{Path(command.teacher).name}-{command.seed}"
-    climbs = list(climb(ladder, out, settings, console))
-    console.print(climb_table(climbs))
-    if not climbs[-1].mastered:
-        console.print(f"The climb ends at {climbs[-1].rung.task}, which was not mastered.", highlight=False)
-    console.print(f"The runs are in {escape(str(out))}", highlight=False, soft_wrap=True)
+    climbs = []
+    for climbed in climb(ladder, out, settings, console):
+        climbs.append(climbed)
+        write_climb(ladder, climbs, out)
+    table = Table(*TITLES)
+    for climbed in climbs:
+        table.add_row(*map(escape, cells(climbed)))
+    console.print(table)
+    console.print(escape(verdict(ladder, climbs)), highlight=False, soft_wrap=True)
+    console.print(f"The page is in {escape(str(out / 'report.html'))}", highlight=False, soft_wrap=True)
 
 
 def _evaluate(command: Evaluate) -> None:

@@ -11,16 +11,16 @@ of its own, and a finished one is never run again.
 """
 
 import json
+import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 from rich.console import Console
-from rich.table import Table
 
-from cotutor.config import TrainConfig, from_values, merge, validate
+from cotutor.config import TrainConfig, from_values, from_yaml, merge, validate
 from cotutor.errors import UserError
 from cotutor.report import write_report
 from cotutor.runs.folder import RunFolder
@@ -87,10 +87,12 @@ class Climbed:
 
     Attributes:
         rung: Which one.
+        folder: Its run's.
         summary: What its run came to.
     """
 
     rung: Rung
+    folder: RunFolder
     summary: Summary
 
     @property
@@ -135,38 +137,21 @@ def climb(ladder: Ladder, out: Path, settings: Settings, console: Console) -> It
     """Yields the rungs one after the other, as far as they are mastered, and the first that is not.
 
     Raises:
-        UserError: A setting is out of range, or a rung's folder holds a run that was not finished.
+        UserError: A setting is out of range, or a rung's folder holds a run with other settings.
     """
     for rung, config in zip(ladder.rungs, ladder.configs(out, settings), strict=True):
         folder = RunFolder(config.run_dir or out)
         if not folder.summary.is_file():
-            if folder.path.exists():
-                raise UserError(f"{folder.path} holds a run that was not finished: remove it to run that rung again.")
+            shutil.rmtree(folder.path, ignore_errors=True)
             console.print(f"[bold]{rung.task}[/]", highlight=False)
             train(config, console)
             write_report(folder.path)
-        climbed = Climbed(rung, Summary(**json.loads(folder.summary.read_text(encoding="utf-8"))))
+        elif replace(from_yaml(folder.config), threads=config.threads) != config:
+            raise UserError(f"The run in {folder.path} was made with other settings: choose another --out.")
+        climbed = Climbed(rung, folder, Summary(**json.loads(folder.summary.read_text(encoding="utf-8"))))
         yield climbed
         if not climbed.mastered:
             return
-
-
-def climb_table(climbs: list[Climbed]) -> Table:
-    """Returns what every rung came to."""
-    table = Table("rung", "frames", "seconds", "pair", "student alone", "teacher", "pair, next rung unseen", "mastered")
-    for climbed in climbs:
-        summary = climbed.summary
-        table.add_row(
-            climbed.rung.task,
-            f"{summary.frames:,}",
-            f"{summary.wall_seconds:,.0f}",
-            f"{summary.pair_success:.0%}",
-            f"{summary.student_success:.0%}",
-            "–" if summary.teacher_success_after is None else f"{summary.teacher_success_after:.0%}",
-            "–" if summary.transfer_pair_success is None else f"{summary.transfer_pair_success:.0%}",
-            "yes" if climbed.mastered else "no",
-        )
-    return table
 
 
 def _rung(ladder: str, number: int, values: Any) -> Rung:

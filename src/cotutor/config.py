@@ -72,7 +72,7 @@ class VerbalizerConfig:
     focus: bool = True
     """Name only what the mission needs; varied levels name all that is in view, whatever this says."""
     memory: bool = False
-    """Tell what was seen earlier in the episode too, and let the student read it; always on with plans."""
+    """Tell what was seen earlier in the episode too, and show the student a map of it; always on with plans."""
     restate: bool = False
     """Let the teacher first say in plain words what the mission means (varied levels)."""
 

@@ -1,0 +1,61 @@
+"""The page of a climb."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from cotutor.climb import Climbed, Ladder
+from cotutor.report.document import duration, write_page
+from cotutor.report.figures import Figure, climb_figure
+from cotutor.report.verdict import percent
+
+TITLES = ("rung", "frames", "time", "pair", "student alone", "teacher", "next rung: pair", "teacher", "mastered")
+
+
+def write_climb(ladder: Ladder, climbs: Sequence[Climbed], out: Path) -> Path:
+    """Writes ``report.html`` into the folder of a climb and returns it."""
+    figure: Figure = climb_figure([(climbed.rung.task, climbed.folder.ledger) for climbed in climbs])
+    rows = [{"cells": cells(climbed), "link": f"{quote(climbed.folder.path.name)}/report.html"} for climbed in climbs]
+    return write_page(
+        out / "report.html",
+        "climb.html.jinja",
+        [figure],
+        name=f"Climbing {ladder.name}",
+        about=ladder.about,
+        verdict=verdict(ladder, climbs),
+        figure=figure,
+        titles=TITLES,
+        rows=rows,
+        episodes=climbs[-1].summary.eval_episodes,
+    )
+
+
+def verdict(ladder: Ladder, climbs: Sequence[Climbed]) -> str:
+    """Returns in one sentence how far the climb got."""
+    mastered = sum(climbed.mastered for climbed in climbs)
+    frames = sum(climbed.summary.frames for climbed in climbs)
+    text = f"{mastered} of {len(ladder.rungs)} rungs are mastered after {frames:,} frames"
+    last = climbs[-1]
+    if last.mastered:
+        return f"{text}."
+    return f"{text}; the climb ended at {last.rung.task}, with {percent(last.summary.pair_success)} of success."
+
+
+def cells(climbed: Climbed) -> tuple[str, ...]:
+    """Returns a rung's row of the table."""
+    summary = climbed.summary
+    return (
+        climbed.rung.task,
+        f"{summary.frames:,}",
+        duration(summary.wall_seconds),
+        percent(summary.pair_success),
+        percent(summary.student_success),
+        f"{_share(summary.teacher_success_before)} → {_share(summary.teacher_success_after)}",
+        _share(summary.transfer_pair_success),
+        _share(summary.transfer_teacher_success),
+        "yes" if climbed.mastered else "no",
+    )
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else percent(value)
