@@ -238,9 +238,11 @@ def _climb(command: Climb) -> None:
     for climbed in climb(ladder, out, settings, console):
         climbs.append(climbed)
         write_climb(ladder, climbs, out)
-    table = Table(*TITLES)
+    shown = [TITLES.index(title) for title in ("rung", "frames", "time", "pair", "teacher", "mastered")]
+    table = Table(*(TITLES[column] for column in shown))
     for climbed in climbs:
-        table.add_row(*map(escape, cells(climbed)))
+        row = cells(climbed)
+        table.add_row(*(escape(row[column]) for column in shown))
     console.print(table)
     console.print(escape(verdict(ladder, climbs)), highlight=False, soft_wrap=True)
     console.print(f"The page is in {escape(str(out / 'report.html'))}", highlight=False, soft_wrap=True)
