@@ -21,7 +21,7 @@ GO, PICK_UP, PUT, OPEN, DROP, EXPLORE, MISSION = (
     "finish the mission",
 )
 STEP, FAR = 0.03, 16
-"""Potential of a step nearer, and the distance that stands in for that of what was not seen yet."""
+"""Potential of every action less to take, and the number of actions from which on there is none."""
 NEW_CELLS = 8
 """Cells never seen before that make an exploration."""
 
@@ -118,10 +118,11 @@ def spoilt(subgoal: Subgoal, start: Seen, now: Seen) -> bool:
 
 
 def potential(subgoal: Subgoal, seen: Seen) -> float:
-    """Returns how promising a state is for a subgoal: the nearer what it names, the nearer to zero, which is the end's.
+    """Returns how promising a state is for a subgoal: the fewer actions are left, the more; zero when it has ended.
 
     A difference of potentials, discounted, leaves the optimal policy as it is (Ng, Harada & Russell 1999). This one is
-    a function of the instruction and of what the agent knows, both of which the worker reads.
+    a function of the instruction and of what the agent knows, both of which the worker reads. It is positive, so that
+    giving up costs what was gained; a negative one paid for any end until the critic knew better (lab notes).
     """
     if not subgoal.name:
         return 0.0
