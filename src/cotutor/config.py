@@ -133,8 +133,6 @@ class LessonConfig:
     """Lessons in an update at most: the contexts with most visits."""
     steps: int = 12
     """Gradient steps in an update."""
-    options: int = 12
-    """Options of a lesson at most: those that its target or the teacher finds likeliest."""
     anchor: float = 0.0
     """η: share of the untaught reference model in a lesson's target."""
     least_news: float = 0.05
@@ -304,7 +302,6 @@ AT_LEAST = {
     "lessons.every": 1,
     "lessons.most": 1,
     "lessons.steps": 1,
-    "lessons.options": 2,
     "lessons.least_news": 0,
     "guidance.distillation_steps": 0,
     "guidance.capacity": 1,

@@ -8,7 +8,7 @@ from scipy.special import rel_entr
 from cotutor.adviser import Adviser
 from cotutor.config import LessonConfig
 from cotutor.dialogue import softmax
-from cotutor.types import FloatArray, Lesson, Question
+from cotutor.types import FloatArray, Lesson
 
 
 def lesson_target(
@@ -54,22 +54,6 @@ def make_lessons(adviser: Adviser, contexts: list[str], config: LessonConfig) ->
         visits = float(feedback.visits_O.sum())
         lessons.append(Lesson(question, target_O, visits / (visits + adviser.memory.shrinkage)))
     return lessons
-
-
-def shorten(lesson: Lesson, own_O: FloatArray, most: int) -> Lesson:
-    """Returns the lesson about the ``most`` options that its target or the teacher finds likeliest.
-
-    A gradient step costs as much as the options that it reads; those left out have hardly any mass to shift.
-
-    Args:
-        lesson: The lesson.
-        own_O: The teacher's own advice on its options, shape (O,).
-        most: How many to keep.
-    """
-    kept = np.sort(np.argsort(-np.maximum(lesson.target_O, own_O), kind="stable")[:most])
-    target_K = lesson.target_O[kept]
-    options = tuple(lesson.question.options[option] for option in kept)
-    return Lesson(Question(lesson.question.context, options), target_K / target_K.sum(), lesson.weight)
 
 
 def news(adviser: Adviser, lessons: Sequence[Lesson]) -> float:

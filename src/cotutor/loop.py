@@ -24,7 +24,7 @@ from cotutor.adviser import Adviser
 from cotutor.config import TrainConfig
 from cotutor.dialogue import softmax
 from cotutor.evaluation import Actor, pair_actor, student_actor
-from cotutor.lessons import make_lessons, news, plan_lessons, shorten
+from cotutor.lessons import make_lessons, news, plan_lessons
 from cotutor.memory import AdvantageScale
 from cotutor.students.distillation import Distillation, States
 from cotutor.students.guidance import PRIOR, GuidedVecEnv, policy_probabilities
@@ -245,10 +245,9 @@ class Loop(BaseCallback):
         lessons = make_lessons(adviser, contexts, config)
         if news(adviser, lessons) < config.least_news:
             return None
-        short = [shorten(each, adviser.answers[each.question.context].own_O, config.options) for each in lessons]
         adviser.settle(contexts)
         with adviser.clock():
-            return adviser.teacher.learn(short, config.steps)
+            return adviser.teacher.learn(lessons, config.steps)
 
     def _pair_target(self, states: States, contexts: Sequence[str]) -> tuple[FloatArray, FloatArray]:
         """Returns what the pair would do now in remembered states, and equal weights."""
