@@ -102,6 +102,7 @@ def test_yaml_and_flags_give_the_same_configuration(run, tmp_path):
         (["compare", "quick", "--tables-only", "--out", "/nowhere"], "no runs in"),
         (["train", "--method", "llm-policy", "--teacher", "bow"], "needs a language model"),
         (["train", "--no-such-flag"], "no-such-flag"),
+        (["train", "--task", "varied:Fetch2", "--plans.enabled"], "no memory"),
         (["climb", "nothing"], "no ladder nothing"),
         (["climb", "babyai", "--method", "bc"], "Plans are for"),
         (["train", "--teacher", "bow", "--start", "/nowhere"], "summary.json"),
