@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from cotutor.tasks.babyai import BabyAI
+from cotutor.tasks.seen import SeenMap
 
 
 @pytest.mark.parametrize("name", ["babyai:PutNextLocal", "babyai:UnlockPickup", "babyai:GoToObjMaze"])
 def test_what_is_remembered_is_where_the_simulator_has_it(name: str):
     env = BabyAI(name, memory=True).make_env()
-    draws, checked = np.random.default_rng(0), 0
+    draws, checked, walls, carrying = np.random.default_rng(0), 0, 0, 0
     for seed in range(8):
         observation, _ = env.reset(seed=seed)
         level = env.unwrapped
@@ -21,13 +22,55 @@ def test_what_is_remembered_is_where_the_simulator_has_it(name: str):
                 )
                 assert (cell.type, cell.color) == (thing.type, thing.colour)
                 checked += 1
+            for right, back in seen.blocked:
+                cell = level.grid.get(*(level.agent_pos - back * level.dir_vec + right * level.right_vec))
+                assert cell is not None
+                assert not cell.can_overlap()
+                walls += 1
             carried = level.carrying
+            carrying += carried is not None
             assert (carried is None) == (seen.carried is None)
             assert carried is None or seen.carried.name == f"{carried.color} {carried.type}"
             observation, _, terminated, truncated, _ = env.step(int(draws.integers(6)))
             if terminated or truncated:
                 break
     assert checked > 1000
+    assert walls > 1000
+    assert carrying or name == "babyai:GoToObjMaze"
+
+
+def test_whoever_carries_something_leaves_no_walls_behind():
+    env = BabyAI("babyai:PutNextLocal", memory=True).make_env()
+    observation, _ = env.reset(seed=0)
+    level = env.unwrapped
+    level.carrying = next(cell for cell in level.grid.grid if cell is not None and cell.type != "wall")
+    for _ in range(30):
+        observation, *_ = env.step(2 if level.grid.get(*level.front_pos) is None else 1)
+    assert observation["seen"].carried is not None
+    behind = [
+        level.agent_pos - back * level.dir_vec + right * level.right_vec for right, back in observation["seen"].blocked
+    ]
+    assert all(level.grid.get(*place) is not None for place in behind)
+
+
+def test_a_door_is_not_forgotten_by_who_stands_in_it():
+    env = BabyAI("babyai:GoToDoor", memory=True).make_env()
+    env.reset(seed=0)
+    level = env.unwrapped
+    x, y = next(
+        (x, y) for x in range(level.width) for y in range(1, level.height - 1) if _is_door(level.grid.get(x, y))
+    )
+    inside = -1 if x == level.width - 1 or level.grid.get(x - 1, y) is None else 1
+    level.agent_pos, level.agent_dir = (x + inside, y), 0 if inside < 0 else 2
+    level.grid.get(x, y).is_open = True
+    env.map = SeenMap(level.gen_obs()["image"])
+    observation, *_ = env.step(2)
+    assert tuple(level.agent_pos) == (x, y)
+    assert any(thing.type == "door" and thing.place == (0, 0) for thing in observation["seen"].things)
+
+
+def _is_door(cell) -> bool:
+    return cell is not None and cell.type == "door"
 
 
 def test_a_room_seen_whole_has_no_frontier_and_a_closed_door_hides_one():

@@ -35,6 +35,8 @@ from cotutor.tasks.words import Words
 from cotutor.types import Option
 
 EMPTY_HANDED = "You carry nothing."
+WORKER_DRAWS = 1
+"""Keeps the worker's draws apart from those of whoever plans, and of the level, under the same seed."""
 CARRIED = re.compile(r"You carry [^.]*\.")
 
 
@@ -170,7 +172,7 @@ class PlannedEnv(gym.Wrapper[Any, int, Any, int]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         if seed is not None:
-            self.draws = np.random.default_rng(seed)
+            self.draws = np.random.default_rng((seed, WORKER_DRAWS))
         self.observation, info = self.env.reset(seed=seed, options=options)
         return self._speak(info)
 

@@ -23,10 +23,14 @@ def make_task(name: str, **options: Any) -> Task:
         UserError: If there is no such task or option.
     """
     if unknown := options.keys() - inspect.signature(BabyAI).parameters.keys():
-        raise UserError(f"The task {name} has no option {', '.join(sorted(unknown))}; it has positions, focus and memory.")
+        raise UserError(
+            f"The task {name} has no option {', '.join(sorted(unknown))}; it has positions, focus and memory."
+        )
     if name.startswith("varied:"):
         if options.get("memory"):
-            raise UserError(f"The task {name} has no memory of what was seen, which --verbalizer.memory and plans need.")
+            raise UserError(
+                f"The task {name} has no memory of what was seen, which --verbalizer.memory and plans need."
+            )
         return Varied(name, options.get("positions", "coarse"))
     return BabyAI(name, **options)
 

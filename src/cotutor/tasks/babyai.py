@@ -324,6 +324,8 @@ def place_of(thing: Thing, positions: Positions) -> str:
     if positions == "exact":
         steps = ((abs(thing.forward), "forward" if thing.forward > 0 else "back"), (abs(thing.right), side))
         return " and ".join(f"{n} step{'s' * (n > 1)} {way}" for n, way in steps if n)
+    if thing.place == (0, 0):
+        return "where you stand"
     if thing.forward < 0:
         return f"behind you on the {side}" if thing.right else "behind you"
     if thing.right == 0:

@@ -103,7 +103,7 @@ class SeenMap:
     def __init__(self, image: NDArray[Any]) -> None:
         self.x = self.y = self.heading = 0
         self.known: set[tuple[int, int]] = {(0, 0)}
-        self.enterable: set[tuple[int, int]] = set()
+        self.enterable: set[tuple[int, int]] = {(0, 0)}
         self.objects: dict[tuple[int, int], Thing] = {}
         self.carried: Thing | None = None
         self.look(image)
@@ -122,10 +122,10 @@ class SeenMap:
         """Notes what is in view."""
         size, numbers = image.shape[0], image.tobytes()
         for cell in range(size * size):
-            kind = IDX_TO_OBJECT[numbers[3 * cell]]
-            if kind == "unseen":
+            kind, offset = IDX_TO_OBJECT[numbers[3 * cell]], _offset(cell, size)
+            if kind == "unseen" or offset == (0, 0):  # where the agent stands, what it carries is drawn
                 continue
-            place = self._place(*_offset(cell, size))
+            place = self._place(*offset)
             self.known.add(place)
             self.objects.pop(place, None)
             self.enterable.discard(place)
