@@ -1,16 +1,21 @@
 """A climb of two rungs, where it stops, and what one rung takes over from another."""
 
+import json
+from dataclasses import replace
+
+import numpy as np
 import pytest
+import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
 from cotutor.climb import climb, load_ladder, parse_ladder
-from cotutor.config import TrainConfig
+from cotutor.config import TrainConfig, from_yaml
 from cotutor.errors import UserError
 from cotutor.report.climbed import write_climb
 from cotutor.runs.folder import RunFolder
 from cotutor.shipped import shipped
-from cotutor.train import train
+from cotutor.train import build, go_on, train
 
 LADDER = """
 about: two rungs
@@ -41,7 +46,7 @@ def test_a_mastered_rung_leads_to_the_next_and_one_that_is_not_ends_the_climb(cl
     assert [rung.rung.task for rung in rungs] == ["babyai:GoToRedBallNoDists", "babyai:PutNextLocal"]
     assert [rung.mastered for rung in rungs] == [True, False]
     assert rungs[0].summary.frames < 30000
-    assert rungs[0].summary.pair_success > 0.3
+    assert rungs[0].summary.pair_success >= 0.5
 
 
 def test_the_next_rung_is_measured_before_it_is_trained(climbed):
@@ -53,12 +58,23 @@ def test_the_next_rung_is_measured_before_it_is_trained(climbed):
 
 def test_a_rung_goes_on_from_the_weights_of_the_one_before(climbed):
     out, _ = climbed
-    first, second = (RunFolder(path) for path in sorted(out.iterdir()))
-    for file in ("worker", "student"):
-        before, after = (load_file(getattr(folder, file)) for folder in (first, second))
-        moved = sum(float((before[name] - after[name]).norm()) for name in before if before[name].is_floating_point())
-        size = sum(float(before[name].norm()) for name in before if before[name].is_floating_point())
-        assert moved < 0.3 * size
+    first = RunFolder(min(out.glob("01-*")))
+    config = replace(from_yaml(first.config), task="babyai:PutNextLocal", run_dir=None)
+    pair = build(config)
+    go_on(config, first.path, pair)
+    for policy, file in ((pair.model.policy, first.student), (pair.working, first.worker)):
+        saved, now = load_file(file), dict(policy.named_parameters())
+        assert all(torch.equal(saved[name], value) for name, value in now.items())
+    memory = pair.adviser.memory
+    assert memory.rows
+    memory.record(["a context never met"], np.array([0]), np.array([1.0]))
+    assert memory.visits("a context never met") == 1.0
+
+
+def test_what_evaluation_asked_is_not_handed_on(climbed):
+    out, rungs = climbed
+    state = json.loads((RunFolder(min(out.glob("01-*"))).dialogue / "state.json").read_text())
+    assert len(state["answers"]) <= rungs[0].summary.contexts_asked
 
 
 def test_the_page_shows_every_rung(climbed):
@@ -80,7 +96,7 @@ def test_what_is_done_is_not_done_again(climbed):
 
 def test_a_run_goes_on_only_from_its_like(climbed, tmp_path):
     out, _ = climbed
-    start = min(out.iterdir())
+    start = min(out.glob("01-*"))
     with pytest.raises(UserError, match="whose teacher was another"):
         train(TrainConfig(start=start, teacher="random", threads=1, run_dir=tmp_path / "run"), QUIET)
     assert not (tmp_path / "run").exists()

@@ -229,15 +229,17 @@ def _compare(command: Compare) -> None:
 def _climb(command: Climb) -> None:
     from cotutor.climb import climb, load_ladder  # noqa: PLC0415
     from cotutor.report.climbed import TITLES, cells, verdict, write_climb  # noqa: PLC0415
+    from cotutor.runs.lock import only_one  # noqa: PLC0415
 
     ladder = load_ladder(command.ladder)
     names = ("method", "teacher", "seed", "threads")
     settings = {name: getattr(command, name) for name in names}
     out = command.out or Path("runs") / f"{ladder.name}-{command.method}-{Path(command.teacher).name}-{command.seed}"
     climbs = []
-    for climbed in climb(ladder, out, settings, console):
-        climbs.append(climbed)
-        write_climb(ladder, climbs, out)
+    with only_one(out, "climb"):
+        for climbed in climb(ladder, out, settings, console):
+            climbs.append(climbed)
+            write_climb(ladder, climbs, out)
     shown = [TITLES.index(title) for title in ("rung", "frames", "time", "pair", "teacher", "mastered")]
     table = Table(*(TITLES[column] for column in shown))
     for climbed in climbs:

@@ -5,9 +5,10 @@ settings: {student: text, plans: {enabled: true}}   # of every rung; names and v
 rungs:                                              # the easiest first
   - {task: "babyai:GoToLocal", frames: 100000, mastered: 0.9}
 
-A rung ends when the success over the last 100 training episodes (trials left out) reaches ``mastered``, or when its
-frames are spent; then the climb is over, for nothing is built on what was not learnt. Every rung is a run with a folder
-of its own, and a finished one is never run again.
+A rung ends when its frames are spent, or when the success over the last 100 training episodes (trials left out) is half
+way between ``mastered`` and 1: a mean over 100 episodes wavers, and reaches any level below that by luck. It is
+mastered if the pair's success in held-out episodes is ``mastered`` or more. If not, the climb is over, for nothing is
+built on what was not learnt. Every rung is a run with a folder of its own, and a finished one is never run again.
 """
 
 import json
@@ -26,6 +27,7 @@ from cotutor.report import write_report
 from cotutor.runs.folder import RunFolder
 from cotutor.runs.summary import Summary
 from cotutor.shipped import read
+from cotutor.tasks import make_task
 from cotutor.train import train
 
 Settings = dict[str, Any]
@@ -38,7 +40,7 @@ class Rung:
     Attributes:
         task: Its task.
         frames: Frames that it may take.
-        mastered: Success over the last 100 training episodes at which it is left for the next.
+        mastered: Success of the pair in held-out episodes that counts as mastery.
     """
 
     task: str
@@ -73,7 +75,7 @@ class Ladder:
         above = [*(rung.task for rung in self.rungs[1:]), ""]
         configs = []
         for rung, folder, start, harder in zip(self.rungs, folders, starts, above, strict=False):
-            own: Settings = {"task": rung.task, "frames": rung.frames, "enough": rung.mastered}
+            own: Settings = {"task": rung.task, "frames": rung.frames, "enough": (1 + rung.mastered) / 2}
             own |= {"run_dir": str(folder), "start": start, "transfer_task": harder}
             config = from_values(merge(self.settings, settings, own))
             validate(config)
@@ -97,8 +99,8 @@ class Climbed:
 
     @property
     def mastered(self) -> bool:
-        """Whether it was mastered: before its frames were spent, or in the held-out episodes after that."""
-        return self.summary.frames < self.rung.frames or self.summary.pair_success >= self.rung.mastered
+        """Whether it was mastered, judged by the held-out episodes."""
+        return self.summary.pair_success >= self.rung.mastered
 
 
 def load_ladder(name: str) -> Ladder:
@@ -139,19 +141,28 @@ def climb(ladder: Ladder, out: Path, settings: Settings, console: Console) -> It
     Raises:
         UserError: A setting is out of range, or a rung's folder holds a run with other settings.
     """
-    for rung, config in zip(ladder.rungs, ladder.configs(out, settings), strict=True):
+    configs = ladder.configs(out, settings)
+    for rung in ladder.rungs:
+        make_task(rung.task)
+    for rung, config in zip(ladder.rungs, configs, strict=True):
         folder = RunFolder(config.run_dir or out)
         if not folder.summary.is_file():
             shutil.rmtree(folder.path, ignore_errors=True)
             console.print(f"[bold]{rung.task}[/]", highlight=False)
             train(config, console)
-            write_report(folder.path)
-        elif replace(from_yaml(folder.config), threads=config.threads) != config:
+        elif _alike(from_yaml(folder.config)) != _alike(config):
             raise UserError(f"The run in {folder.path} was made with other settings: choose another --out.")
+        if not (folder.path / "report.html").is_file():
+            write_report(folder.path)
         climbed = Climbed(rung, folder, Summary(**json.loads(folder.summary.read_text(encoding="utf-8"))))
         yield climbed
         if not climbed.mastered:
             return
+
+
+def _alike(config: TrainConfig) -> TrainConfig:
+    """Returns a rung's configuration without what depends on where the climb is, and on what comes after it."""
+    return replace(config, run_dir=None, start=None, transfer_task="", threads=0)
 
 
 def _rung(ladder: str, number: int, values: Any) -> Rung:

@@ -242,13 +242,13 @@ class TrainConfig:
     seed: int = 0
     """Of everything that is drawn."""
     frames: int = 40_000
-    """Environment steps in training, those of trial episodes included; rounded up to whole rounds."""
+    """Environment steps in training, trial episodes included; rounded up to whole rounds unless it ends early."""
     enough: float = 0.0
     """Success over the last 100 training episodes at which training ends; 0 to train for all frames."""
     run_dir: Path | None = None
     """Folder for the results; must not exist. By default a fresh one under runs/."""
     start: Path | None = None
-    """Folder of a finished run to go on from: what student and teacher learnt there, their memory and the trust."""
+    """Folder of a finished run to go on from: what acts in the pair, the teacher, their memory and the trust."""
     eval_episodes: int = 128
     """Held-out episodes for each evaluation of pair and student."""
     teacher_eval_episodes: int = 64
@@ -305,6 +305,10 @@ AT_LEAST = {
     "lessons.least_news": 0,
     "guidance.distillation_steps": 0,
     "guidance.capacity": 1,
+    "plans.limit": 1,
+    "plans.decisions": 2,
+    "plans.batch_size": 2,
+    "plans.epochs": 1,
     "rivals.annealed_weight": 0,
     "rivals.annealed_least": 0,
     "rivals.hint_every": 1,
@@ -321,6 +325,8 @@ POSITIVE = (
     "dialogue.beta",
     "dialogue.clip",
     "dialogue.scale_floor",
+    "plans.gamma",
+    "plans.learning_rate",
     "llm_policy.learning_rate",
     "llm_policy.largest_gradient",
     "llm_policy.reward_scale",
@@ -330,6 +336,7 @@ FRACTIONS = (
     "enough",
     "ppo.gamma",
     "ppo.gae_lambda",
+    "plans.gamma",
     "dialogue.decay",
     "trust.decay",
     "asking.share",

@@ -127,7 +127,12 @@ def teacher_actor(task: Task, teacher: Teacher, untaught: bool = False) -> Actor
             for question, advice_O in zip(new, teacher_advice(teacher, new, untaught), strict=True):
                 remembered[question.context] = advice_O
             advice = [remembered[context] for context in contexts]
-        return _by_action(questions, advice, len(task.actions))
+        advice_EA = _by_action(questions, advice, len(task.actions))
+        if "offered" not in observations:
+            return advice_EA
+        # a planner cannot choose what is not offered
+        advice_EA = np.maximum(advice_EA, 1e-12) * observations["offered"]
+        return advice_EA / advice_EA.sum(axis=1, keepdims=True)
 
     return act
 

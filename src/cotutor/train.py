@@ -107,14 +107,14 @@ def build(config: TrainConfig) -> Pair:
     validate(config)
     torch.set_num_threads(config.threads or os.cpu_count() or 1)
     task = _task(config, config.task)
+    if config.plans.enabled:
+        return _build_planned(task, config)
     if config.arrows.language_policy:
         # transformers and peft take seconds to import, which other methods without a language model should not cost
         from cotutor.rivals.language_policy import LanguageRounds, make_language_ppo  # noqa: PLC0415
 
         model = make_language_ppo(task, make_envs(task, config.student, config.llm_policy.envs), config)
         return Pair(task, model, None, LanguageRounds(model))
-    if config.plans.enabled:
-        return _build_planned(task, config)
     envs = make_envs(task, config.student, config.ppo.envs)
     if not config.arrows.teacher:
         return Pair(task, make_ppo(envs, config), None)
@@ -125,10 +125,12 @@ def build(config: TrainConfig) -> Pair:
 
 
 def _build_planned(task: Task, config: TrainConfig) -> Pair:
-    if not isinstance(task, BabyAI) or config.arrows.rival is not None:
+    if not isinstance(task, BabyAI) or config.arrows.rival is not None or config.arrows.language_policy:
         raise UserError(
             "Plans are for levels of BabyAI, and for the methods ppo, one-way, realtime, lasting and mutual."
         )
+    if config.shots:
+        raise UserError("Worked examples of plans are not there yet: leave out --shots.")
     worker = Worker(task, config)
     plan = Plan(task, worker, config.plans)
     envs = VecMonitor(PlannedVecEnv([partial(PlannedEnv, plan, learning=True)] * config.ppo.envs))
@@ -237,7 +239,7 @@ def train(config: TrainConfig, console: Console) -> tuple[RunFolder, Summary]:
     runs.ensure_free(config)
     pair = build(config)
     if config.start is not None:
-        _go_on(config, config.start, pair)
+        go_on(config, config.start, pair)
     transfer = _transfer_task(config, pair) if config.transfer_task else None
     folder = runs.create(config)
     ledger = Ledger(folder.ledger)
@@ -257,14 +259,15 @@ def train(config: TrainConfig, console: Console) -> tuple[RunFolder, Summary]:
             cost = _cost(pair, recorder)
     finally:
         ledger.close()
-    with console.status("measuring what pair, student and teacher can do on held-out episodes"):
-        summary = _summarise(config, pair, recorder, states, cost, transfer)
-        write_replays(folder.replays, record(pair, config.student, config.replays, HELD_OUT_SEED))
     runs.save_student(folder, pair.model.policy, pair.student, pair.working)
     if pair.adviser is not None:
+        # before anything is measured, which asks about contexts that training never met
         folder.teacher.mkdir()
         pair.adviser.teacher.save(folder.teacher)
         runs.save_dialogue(folder, pair.adviser)
+    with console.status("measuring what pair, student and teacher can do on held-out episodes"):
+        summary = _summarise(config, pair, recorder, states, cost, transfer)
+        write_replays(folder.replays, record(pair, config.student, config.replays, HELD_OUT_SEED))
     runs.write_summary(folder, summary)
     return folder, summary
 
@@ -310,9 +313,9 @@ def _summarise(
         "trust": None if pair.loop is None else pair.loop.trust,
     }
     together = alone
-    if adviser is not None:
+    if adviser is not None and config.arrows.teacher:
         together = evaluate(task, config.student, pair.actor, config.eval_episodes)
-    if (source := adviser or pair.language) is not None:
+    if (source := adviser or pair.language) is not None and (config.arrows.teacher or pair.language):
         teacher = source.teacher
         teacher_fields |= {
             "teacher": config.teacher,
@@ -350,10 +353,12 @@ def _summarise(
     )
 
 
-def _go_on(config: TrainConfig, start: Path, pair: Pair) -> None:
+def go_on(config: TrainConfig, start: Path, pair: Pair) -> None:
     """Reads what a finished run learnt into a pair of the same kind."""
+    if config.arrows.rival is not None or config.arrows.language_policy:
+        raise UserError(f"A run of {config.method} cannot go on from another: leave out --start.")
     folder, before = runs.open_run(start)
-    for name in ("method", "teacher", "student", "plans"):
+    for name in ("method", "teacher", "student", "plans", "verbalizer"):
         if getattr(config, name) != getattr(before, name):
             raise UserError(f"A run cannot go on from {start}, whose {name} was another: give it the same.")
     runs.load_pair(folder, pair.model.policy, pair.working)

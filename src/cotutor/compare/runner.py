@@ -4,7 +4,6 @@ A finished run is kept as a small JSON file under OUT/runs; the run folders, wit
 Both accumulate over days: what is there is not done again.
 """
 
-import fcntl
 import os
 import shutil
 import signal
@@ -30,6 +29,7 @@ from cotutor.errors import UserError
 from cotutor.report.document import duration
 from cotutor.runs.folder import RunFolder
 from cotutor.runs.ledger import read
+from cotutor.runs.lock import only_one
 
 POLL_SECONDS = 0.5
 START_SECONDS = 10.0
@@ -134,7 +134,7 @@ def run_recipe(recipe: Recipe, out: Path, work: Path, jobs: int, console: Consol
     waiting = list(zip(plan.todo, plan.seconds, strict=True))
     going: list[Process] = []
     failed: list[Cell] = []
-    with _only_one(work), _terminable(), _bar(console, plan) as show:
+    with only_one(work, "comparison"), _terminable(), _bar(console, plan) as show:
         try:
             while waiting or going:
                 while waiting and len(going) < jobs:
@@ -199,18 +199,6 @@ def _need(cell: Cell) -> str:
     if not config.arrows.teacher or config.teacher in ("random", "uniform", "bow", "oracle", "adversarial"):
         return "student"
     return "language model"
-
-
-@contextmanager
-def _only_one(work: Path) -> Iterator[None]:
-    work.mkdir(parents=True, exist_ok=True)
-    with (work / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            message = f"Another comparison is at work in {work}: wait for it, or choose another --work."
-            raise UserError(message) from error
-        yield
 
 
 @contextmanager

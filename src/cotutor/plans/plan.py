@@ -50,13 +50,13 @@ class Plan(Task):
     """
 
     cue = "Plan: 1."
-    has_expert = True
 
     def __init__(self, world: BabyAI, worker: Worker, config: PlanConfig) -> None:
         self.world = world
         self.worker = worker
         self.config = config
         self.name = world.name
+        self.has_expert = world.has_expert
         self.actions = tuple(subgoal.phrase for subgoal in SUBGOALS)
         words = " ".join(
             (
@@ -101,7 +101,7 @@ class Plan(Task):
         return " ".join([f"Mission: {mission}.", carried, *dict.fromkeys(known)])
 
     def _load(self, mission: str, seen: Seen) -> str:
-        """Returns what is carried, by name if the mission names it or a door wants it."""
+        """Returns what is carried, by name if the mission names it, or if it is a key and there is a door."""
         carried = cast(Thing, seen.carried)
         bears = any(want.matches(carried) for want in wanted(mission))
         opens = carried.type == "key" and any(thing.type == "door" for thing in seen.things)
@@ -171,6 +171,7 @@ class PlannedEnv(gym.Wrapper[Any, int, Any, int]):
         return self.observation["seen"]
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
+        self.pursuit = None
         if seed is not None:
             self.draws = np.random.default_rng((seed, WORKER_DRAWS))
         self.observation, info = self.env.reset(seed=seed, options=options)
@@ -228,7 +229,7 @@ class Pursuit:
         start: What was known when it began.
         segment: The steps, for the worker.
         potential: How promising the present state is.
-        duration: How many there were.
+        duration: How many steps there were.
         total: The mission's reward, discounted to the beginning.
         achieved: Whether the subgoal is achieved.
         terminated: Whether the episode came to its end.

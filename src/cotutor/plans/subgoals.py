@@ -76,7 +76,7 @@ def offered(seen: Seen) -> set[Subgoal]:
     if seen.carried is not None:
         found.add(Subgoal(DROP))
     for thing in seen.things:
-        if not thing.ahead:
+        if seen.ahead is None or seen.ahead.name != thing.name:
             found.add(Subgoal(GO, thing.name))
         if thing.type in PORTABLE:
             found.add(Subgoal(PICK_UP if seen.carried is None else PUT, thing.name))
@@ -118,11 +118,12 @@ def spoilt(subgoal: Subgoal, start: Seen, now: Seen) -> bool:
 
 
 def potential(subgoal: Subgoal, seen: Seen) -> float:
-    """Returns how promising a state is for a subgoal: the fewer actions are left, the more; zero when it has ended.
+    """Returns how promising a state is for a subgoal: the fewer actions are left, the more.
 
     A difference of potentials, discounted, leaves the optimal policy as it is (Ng, Harada & Russell 1999). This one is
     a function of the instruction and of what the agent knows, both of which the worker reads. It is positive, so that
-    giving up costs what was gained; a negative one paid for any end until the critic knew better (lab notes).
+    giving up, where the potential counts as zero, costs what was gained; a negative one paid for any end until the
+    critic knew better (lab notes).
     """
     if not subgoal.name:
         return 0.0

@@ -9,12 +9,24 @@ from cotutor.report.document import duration, write_page
 from cotutor.report.figures import Figure, climb_figure
 from cotutor.report.verdict import percent
 
-TITLES = ("rung", "frames", "time", "pair", "student alone", "teacher", "next rung: pair", "teacher", "mastered")
+TITLES = (
+    "rung",
+    "frames",
+    "time",
+    "pair",
+    "student alone",
+    "teacher",
+    "next rung: pair",
+    "next rung: teacher",
+    "mastered",
+)
 
 
 def write_climb(ladder: Ladder, climbs: Sequence[Climbed], out: Path) -> Path:
     """Writes ``report.html`` into the folder of a climb and returns it."""
-    figure: Figure = climb_figure([(climbed.rung.task, climbed.folder.ledger) for climbed in climbs])
+    figure: Figure = climb_figure(
+        [(climbed.rung.task, climbed.folder.ledger, climbed.summary.frames) for climbed in climbs]
+    )
     rows = [{"cells": cells(climbed), "link": f"{quote(climbed.folder.path.name)}/report.html"} for climbed in climbs]
     return write_page(
         out / "report.html",

@@ -61,14 +61,14 @@ def learning_figure(ledger: Path, taught: bool, ceiling: float | None) -> Figure
     return Figure("learning", "Learning", caption, traces, _layout("share", range=[-0.02, 1.02], tickformat=".0%"))
 
 
-def climb_figure(rungs: Sequence[tuple[str, Path]]) -> Figure:
-    """Success in training on each rung of a climb, given by task and ledger, over the frames of all of them."""
+def climb_figure(rungs: Sequence[tuple[str, Path, int]]) -> Figure:
+    """Success in training on each rung of a climb, given by task, ledger and frames, over the frames of all of them."""
     traces, before = [], 0
-    for number, (task, ledger) in enumerate(rungs):
+    for number, (task, ledger, frames) in enumerate(rungs):
         episodes = read(ledger, "SELECT frames, success FROM episodes WHERE NOT trial ORDER BY rowid")
-        curve = [(before + frames, success) for frames, success in success_curve(episodes, WINDOW)]
+        curve = [(before + at, success) for at, success in success_curve(episodes, WINDOW)]
         traces.append(_line(task, curve, ("--pair", "--trust", "--teacher")[number % 3], hover="%{y:.0%}"))
-        before += read(ledger, "SELECT max(frames) AS frames FROM rounds")[0]["frames"] or 0
+        before += frames
     caption = f"Success over the last {WINDOW} training episodes of each rung, over the frames of the whole climb."
     layout = _layout("share", range=[-0.02, 1.02], tickformat=".0%")
     return Figure("climb", "The climb", caption, traces, layout)

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from cotutor.config import TrainConfig, from_yaml, to_yaml
+from cotutor.config import PATHS, TrainConfig, from_yaml, to_yaml
 from cotutor.errors import UserError
 from cotutor.replays import encode, read_replays
 from cotutor.report.changes import MOST, ContextChange, changed_advice, changed_choices
@@ -148,9 +148,9 @@ def key_figures(summary: Summary) -> list[Tile]:
 
 
 def settings(config: TrainConfig, taught: bool) -> str:
-    """Returns the configuration as YAML, without this machine's folder and what had no effect without a teacher."""
+    """Returns the configuration as YAML, without this machine's folders and what had no effect without a teacher."""
     values = yaml.safe_load(to_yaml(config))
-    without = ("run_dir",) if taught else ("run_dir", *TEACHER_SETTINGS)
+    without = PATHS if taught else (*PATHS, *TEACHER_SETTINGS)
     return yaml.safe_dump({name: value for name, value in values.items() if name not in without}, sort_keys=False)
 
 

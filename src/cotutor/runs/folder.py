@@ -166,7 +166,8 @@ def load_dialogue(folder: RunFolder, adviser: Adviser) -> None:
     state = json.loads((folder.dialogue / "state.json").read_text(encoding="utf-8"))
     memory, trust = adviser.memory, adviser.trust
     memory.rows = {context: row for row, context in enumerate(state["contexts"])}
-    memory.stats_CAS = load_arrays(folder.dialogue / "memory.safetensors")["feedback"]
+    feedback_CAS = load_arrays(folder.dialogue / "memory.safetensors")["feedback"]
+    memory.stats_CAS = np.concatenate([feedback_CAS, memory.stats_CAS])
     adviser.answers = {
         context: Answer(np.array(entry["scores"]), np.array(entry["own"]), np.array(entry["advice"]), entry["version"])
         for context, entry in state["answers"].items()

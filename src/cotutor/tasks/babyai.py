@@ -150,7 +150,9 @@ class BabyAI(Task):
 
     def describe(self, observation: Observation) -> str:
         image, seen = observation["image"], observation.get("seen")
-        return _describe(self.style, observation["mission"], image.tobytes(), image.shape[0], seen)
+        # what was seen is hardly ever the same twice, and large
+        tell = _describe if seen is None else _describe.__wrapped__
+        return tell(self.style, observation["mission"], image.tobytes(), image.shape[0], seen)
 
     def options(self, context: str) -> tuple[Option, ...]:
         mission, _, seen = context.partition(". ")
