@@ -168,8 +168,8 @@ def test_a_broken_summary_is_the_users_error(ppo_run, content):
 
 
 def test_settings_leave_out_the_folder(tmp_path):
-    values = yaml.safe_load(settings(TrainConfig(run_dir=tmp_path), taught=True))
-    assert "run_dir" not in values
+    values = yaml.safe_load(settings(TrainConfig(run_dir=tmp_path, start=tmp_path), taught=True))
+    assert not values.keys() & {"run_dir", "start"}
     assert values["trust"]["margin"] == TrainConfig().trust.margin
     assert yaml.safe_load(settings(TrainConfig(), taught=False)).keys() == {
         "task",
@@ -177,6 +177,7 @@ def test_settings_leave_out_the_folder(tmp_path):
         "student",
         "seed",
         "frames",
+        "enough",
         "eval_episodes",
         "transfer_task",
         "replays",

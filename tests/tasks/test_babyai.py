@@ -189,7 +189,8 @@ def test_the_full_exact_text_is_the_image_cell_by_cell(level: str) -> None:
     for _, observation in walk(task, 300):
         context = task.describe(observation).partition(". ")[2]
         said = set()
-        for state, colour, kind, place in told.findall(re.sub(r"The [^.]* is not in sight\.", "", context)):
+        listed = re.sub(r"The [^.]* is not in sight\.|The square ahead [^.]*\.", "", context)
+        for state, colour, kind, place in told.findall(listed):
             steps = {way: int(n) for n, way in re.findall(r"(\d) steps? (\w+)", place)}
             said.add((kind, colour, state, steps.get("forward", 0), steps.get("right", 0) - steps.get("left", 0)))
         shown = set()
@@ -199,6 +200,9 @@ def test_the_full_exact_text_is_the_image_cell_by_cell(level: str) -> None:
             if (kind := IDX_TO_OBJECT[number]) in ("ball", "box", "key", "door"):
                 shown.add((kind, IDX_TO_COLOR[colour], states[state] if kind == "door" else "", 6 - row, column - 3))
         assert said == shown, context
+        if beside := re.search(r"The square ahead is next to the (\w+) (\w+)\.", context):
+            named = [(forward, right) for kind, colour, _, forward, right in shown if (colour, kind) == beside.groups()]
+            assert any(abs(forward - 1) + abs(right) == 1 for forward, right in named), context
 
 
 @pytest.mark.parametrize("level", ["GoToLocal", "PutNextLocal", "UnlockPickup", "OpenDoor", "GoTo"])
