@@ -11,22 +11,20 @@ mastered if the pair's success in held-out episodes is ``mastered`` or more. If 
 built on what was not learnt. Every rung is a run with a folder of its own, and a finished one is never run again.
 """
 
-import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.console import Console
 
 from cotutor.config import TrainConfig, from_values, from_yaml, merge, validate
 from cotutor.errors import UserError
 from cotutor.report import write_report
-from cotutor.runs.folder import RunFolder
+from cotutor.runs.folder import RunFolder, read_summary
 from cotutor.runs.summary import Summary
-from cotutor.shipped import read
+from cotutor.shipped import parse, read
 from cotutor.tasks import make_task
 from cotutor.train import train
 
@@ -118,10 +116,7 @@ def parse_ladder(name: str, text: str) -> Ladder:
     Raises:
         UserError: It is not a ladder; one sentence says where.
     """
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"The ladder {name} is not YAML: {' '.join(str(error).split())}.") from error
+    values = parse("ladder", name, text)
     if not isinstance(values, dict) or set(values) != {"about", "settings", "rungs"}:
         raise UserError(f"The ladder {name} must have about, settings and rungs, and nothing else.")
     if not isinstance(values["settings"], dict) or not isinstance(values["rungs"], list) or not values["rungs"]:
@@ -154,7 +149,7 @@ def climb(ladder: Ladder, out: Path, settings: Settings, console: Console) -> It
             raise UserError(f"The run in {folder.path} was made with other settings: choose another --out.")
         if not (folder.path / "report.html").is_file():
             write_report(folder.path)
-        climbed = Climbed(rung, folder, Summary(**json.loads(folder.summary.read_text(encoding="utf-8"))))
+        climbed = Climbed(rung, folder, read_summary(folder))
         yield climbed
         if not climbed.mastered:
             return

@@ -58,7 +58,7 @@ def run_episodes(task: Task, student: str, actor: Actor, episodes: int, seed: in
     states = {i: env.reset(seed=seed + i) for i, env in enumerate(envs)}
     while states:
         running = list(states)
-        observations = {name: np.stack([states[i][0][name] for i in running]) for name in states[running[0]][0]}
+        observations = stacked([states[i][0] for i in running])
         contexts = [states[i][1]["context"] for i in running]
         probabilities_EA = actor(observations, contexts, [envs[i] for i in running])
         drawn = [draw(probabilities_A, draws[i]) for i, probabilities_A in zip(running, probabilities_EA, strict=True)]
@@ -70,6 +70,11 @@ def run_episodes(task: Task, student: str, actor: Actor, episodes: int, seed: in
             if terminated or truncated:
                 del states[i]
     return returns
+
+
+def stacked(observations: Sequence[Observations]) -> Observations:
+    """Returns observations side by side, the first axis theirs."""
+    return {name: np.stack([observation[name] for observation in observations]) for name in observations[0]}
 
 
 def draw(probabilities_A: FloatArray, random: np.random.Generator) -> int:

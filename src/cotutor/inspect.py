@@ -56,7 +56,6 @@ def load(path: Path) -> tuple[Pair, str]:
         pair.loop.init_callback(pair.model)
     runs.load_student(folder, pair.model.policy, pair.student, pair.working)
     if pair.adviser is not None:
-        pair.adviser.teacher.load(folder.teacher)
         runs.load_dialogue(folder, pair.adviser)
     return pair, config.student
 

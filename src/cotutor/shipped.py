@@ -2,6 +2,9 @@
 
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from cotutor.errors import UserError
 
@@ -27,3 +30,15 @@ def read(kind: str, name: str) -> tuple[str, str]:
         raise UserError(
             f"There is no {kind} {name}: give a YAML file, or one of {', '.join(shipped(kind))}, which are shipped."
         ) from error
+
+
+def parse(kind: str, name: str, text: str) -> Any:
+    """Returns what a file's YAML says.
+
+    Raises:
+        UserError: It is not YAML.
+    """
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"The {kind} {name} is not YAML: {' '.join(str(error).split())}.") from error

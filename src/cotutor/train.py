@@ -262,8 +262,6 @@ def train(config: TrainConfig, console: Console) -> tuple[RunFolder, Summary]:
     runs.save_student(folder, pair.model.policy, pair.student, pair.working)
     if pair.adviser is not None:
         # before anything is measured, which asks about contexts that training never met
-        folder.teacher.mkdir()
-        pair.adviser.teacher.save(folder.teacher)
         runs.save_dialogue(folder, pair.adviser)
     with console.status("measuring what pair, student and teacher can do on held-out episodes"):
         summary = _summarise(config, pair, recorder, states, cost, transfer)
@@ -363,7 +361,6 @@ def go_on(config: TrainConfig, start: Path, pair: Pair) -> None:
             raise UserError(f"A run cannot go on from {start}, whose {name} was another: give it the same.")
     runs.load_pair(folder, pair.model.policy, pair.working)
     if pair.adviser is not None:
-        pair.adviser.teacher.load(folder.teacher)
         runs.load_dialogue(folder, pair.adviser)
 
 

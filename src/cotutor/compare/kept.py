@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cotutor.errors import UserError
-from cotutor.runs.folder import RunFolder
+from cotutor.runs.folder import RunFolder, read_summary
 from cotutor.runs.ledger import read
 from cotutor.runs.summary import Summary
 
@@ -70,7 +70,7 @@ def file_name(task: str, method: str, seed: int) -> str:
 def keep(run: Path, task: str, method: str, settings: dict[str, Any]) -> KeptRun:
     """Reads what is to be kept of a finished run from its folder."""
     folder = RunFolder(run)
-    summary = Summary(**json.loads(folder.summary.read_text(encoding="utf-8")))
+    summary = read_summary(folder)
     return KeptRun(task, method, summary.seed, settings, summary, read_curve(folder.ledger))
 
 

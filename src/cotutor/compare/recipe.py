@@ -18,12 +18,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cotutor.compare.kept import file_name
 from cotutor.config import TrainConfig, from_values, merge, validate
 from cotutor.errors import UserError
-from cotutor.shipped import read
+from cotutor.shipped import parse, read
 
 Settings = dict[str, Any]
 
@@ -120,10 +118,7 @@ def parse_recipe(name: str, text: str) -> Recipe:
     Raises:
         UserError: It is not a recipe; one sentence says where.
     """
-    try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"The recipe {name} is not YAML: {' '.join(str(error).split())}.") from error
+    values = parse("recipe", name, text)
     top = _mapping(name, "top level", values)
     known = {"about", "seeds", "settings", "methods", "subject", "controls", "tasks"}
     _no_others(name, "top level", top, known)

@@ -108,8 +108,7 @@ def achieved(subgoal: Subgoal, start: Seen, before: Seen, now: Seen) -> bool:
 
 def _next_to(subgoal: Subgoal, now: Seen) -> bool:
     """Tells whether what lies right in front, just dropped, is beside what the subgoal names."""
-    named = (thing for thing in now.things if subgoal.names(thing))
-    return any(abs(thing.forward - 1) + abs(thing.right) == 1 for thing in named)
+    return any(subgoal.names(thing) and thing.beside_ahead for thing in now.things)
 
 
 def spoilt(subgoal: Subgoal, start: Seen, now: Seen) -> bool:

@@ -19,7 +19,7 @@ from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from cotutor.config import TrainConfig
-from cotutor.evaluation import draw
+from cotutor.evaluation import draw, stacked
 from cotutor.students.guidance import categorical, policy_probabilities
 from cotutor.students.ppo import make_ppo
 from cotutor.tasks.base import SpokenEnv, Task
@@ -91,7 +91,7 @@ class Worker:
 
     def act(self, observations: Sequence[Observation], draws: Sequence[np.random.Generator]) -> list[int]:
         """Draws an action for each observation, from a generator of its own."""
-        probabilities_EA = policy_probabilities(self.ppo.policy, _stacked(observations))
+        probabilities_EA = policy_probabilities(self.ppo.policy, stacked(observations))
         return [draw(probabilities_A, random) for probabilities_A, random in zip(probabilities_EA, draws, strict=True)]
 
     def keep(self, segment: Segment) -> None:
@@ -109,7 +109,7 @@ class Worker:
 
     def _rollout(self, segments: Sequence[Segment]) -> DictRolloutBuffer:
         """Returns the steps of segments as a rollout, with values and log-probabilities of the policy that acted."""
-        observations = _stacked([observation for segment in segments for observation in segment.observations])
+        observations = stacked([observation for segment in segments for observation in segment.observations])
         acted_N = np.flatnonzero(
             np.concatenate([np.arange(len(each.observations)) < len(each.actions) for each in segments])
         )
@@ -135,10 +135,6 @@ class Worker:
         buffer.returns[:] = buffer.advantages + buffer.values
         buffer.full = True
         return buffer
-
-
-def _stacked(observations: Sequence[Observation]) -> Observation:
-    return {name: np.stack([observation[name] for observation in observations]) for name in observations[0]}
 
 
 class Pursuits(BaseCallback):

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from cotutor.climb import Climbed, Ladder
 from cotutor.report.document import duration, write_page
-from cotutor.report.figures import Figure, climb_figure
+from cotutor.report.figures import climb_figure
 from cotutor.report.verdict import percent
 
 TITLES = (
@@ -24,9 +24,7 @@ TITLES = (
 
 def write_climb(ladder: Ladder, climbs: Sequence[Climbed], out: Path) -> Path:
     """Writes ``report.html`` into the folder of a climb and returns it."""
-    figure: Figure = climb_figure(
-        [(climbed.rung.task, climbed.folder.ledger, climbed.summary.frames) for climbed in climbs]
-    )
+    figure = climb_figure([(climbed.rung.task, climbed.folder.ledger, climbed.summary.frames) for climbed in climbs])
     rows = [{"cells": cells(climbed), "link": f"{quote(climbed.folder.path.name)}/report.html"} for climbed in climbs]
     return write_page(
         out / "report.html",

@@ -1,6 +1,5 @@
 """The page of a run."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,12 +7,12 @@ from typing import Any
 import yaml
 
 from cotutor.config import PATHS, TrainConfig, from_yaml, to_yaml
-from cotutor.errors import UserError
 from cotutor.replays import encode, read_replays
 from cotutor.report.changes import MOST, ContextChange, changed_advice, changed_choices
 from cotutor.report.document import duration, legible, write_page
 from cotutor.report.figures import cost_figures, learning_figure, trust_figures
 from cotutor.report.verdict import percent, verdict
+from cotutor.runs.folder import RunFolder, read_summary
 from cotutor.runs.summary import Summary
 
 TEACHER_SETTINGS = (
@@ -61,7 +60,7 @@ def write_report(run: Path) -> Path:
     Raises:
         UserError: One of the three is missing or cannot be read, or ``replays.json`` is there and cannot be.
     """
-    summary = read_summary(run / "summary.json")
+    summary = read_summary(RunFolder(run))
     config = from_yaml(run / "config.yaml")
     ledger = run / "ledger.sqlite"
     taught = summary.teacher is not None
@@ -91,18 +90,6 @@ def write_report(run: Path) -> Path:
         steps={"all": len(moments), "swayed": sum(moment.swayed for moment in moments)},
         config=settings(config, taught),
     )
-
-
-def read_summary(path: Path) -> Summary:
-    """Reads ``summary.json``.
-
-    Raises:
-        UserError: It is missing or not a summary.
-    """
-    try:
-        return Summary(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"The summary {path} cannot be read: {error}.") from error
 
 
 def key_figures(summary: Summary) -> list[Tile]:

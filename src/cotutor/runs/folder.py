@@ -110,6 +110,18 @@ def write_summary(folder: RunFolder, summary: Summary) -> None:
     partial.replace(folder.summary)
 
 
+def read_summary(folder: RunFolder) -> Summary:
+    """Reads ``summary.json``.
+
+    Raises:
+        UserError: It is missing or not a summary.
+    """
+    try:
+        return Summary(**json.loads(folder.summary.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"The summary {folder.summary} cannot be read: {error}.") from error
+
+
 def save_student(
     folder: RunFolder, policy: ActorCriticPolicy, graduate: ActorCriticPolicy, worker: ActorCriticPolicy | None
 ) -> None:
@@ -138,7 +150,9 @@ def load_pair(folder: RunFolder, policy: ActorCriticPolicy, worker: ActorCriticP
 
 
 def save_dialogue(folder: RunFolder, adviser: Adviser) -> None:
-    """Writes what the pair knows beside its weights: answers, feedback memory and trust."""
+    """Writes the teacher, and what the pair knows beside its weights: answers, feedback memory and trust."""
+    folder.teacher.mkdir()
+    adviser.teacher.save(folder.teacher)
     folder.dialogue.mkdir()
     memory, trust = adviser.memory, adviser.trust
     save_arrays({"feedback": memory.stats_CAS[: len(memory.rows)]}, folder.dialogue / "memory.safetensors")
@@ -163,6 +177,7 @@ def save_dialogue(folder: RunFolder, adviser: Adviser) -> None:
 
 def load_dialogue(folder: RunFolder, adviser: Adviser) -> None:
     """Reads what :func:`save_dialogue` wrote into a fresh adviser."""
+    adviser.teacher.load(folder.teacher)
     state = json.loads((folder.dialogue / "state.json").read_text(encoding="utf-8"))
     memory, trust = adviser.memory, adviser.trust
     memory.rows = {context: row for row, context in enumerate(state["contexts"])}

@@ -276,7 +276,7 @@ def _describe(style: Style, mission: str, image: bytes, size: int, seen: Seen | 
         text.append(_way(ahead, IDX_TO_OBJECT[image[3 * (size // 2 * size + size - 2)]]))
     if ahead is None and carried is not None and PUTS.search(mission):
         goal = wanted(mission)[-1]
-        if any(goal.matches(thing) and abs(thing.forward - 1) + abs(thing.right) == 1 for thing in things):
+        if any(goal.matches(thing) and thing.beside_ahead for thing in things):
             text.append(f"The square ahead is next to the {goal.name}.")
     return " ".join(text)
 

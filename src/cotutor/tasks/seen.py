@@ -69,6 +69,11 @@ class Thing:
         """Whether it is in the cell right in front of the agent."""
         return (self.forward, self.right) == (1, 0)
 
+    @property
+    def beside_ahead(self) -> bool:
+        """Whether it is next to the cell right in front of the agent."""
+        return abs(self.forward - 1) + abs(self.right) == 1
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
