@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cotutor.tasks.babyai import BabyAI
+from cotutor.tasks.babyai import BabyAI, wanted
 from cotutor.tasks.seen import SeenMap
 
 
@@ -94,3 +94,46 @@ def test_places_behind_are_told():
         observation, *_ = env.step(1)
     assert any("behind you" in context for context in contexts)
     assert task.describe(observation) == contexts[0] or "not in sight" in contexts[0]
+
+
+@pytest.mark.parametrize("name", ["babyai:PickupLoc", "babyai:OpenDoor"])
+def test_sides_are_those_of_the_start_wherever_things_are_carried(name: str):
+    """What a mission with a side may mean, as far as the agent knows, is what the simulator holds it to mean."""
+    env = BabyAI(name, memory=True).make_env()  # a Remembering, whose map is its own
+    draws, told, moved = np.random.default_rng(0), 0, 0
+    for seed in range(20):
+        observation, _ = env.reset(seed=seed)
+        level = env.unwrapped
+        (want,) = wanted(observation["mission"])
+        for _ in range(60):
+            seen = observation["seen"]
+            for thing in seen.things:
+                place = level.agent_pos + thing.forward * level.dir_vec + thing.right * level.right_vec
+                meant = any(level.grid.get(*place) is each for each in level.instrs.desc.obj_set)
+                assert meant == want.matches(thing)
+                told += bool(want.side)
+            moved += bool(env.map.origins)
+            observation, _, terminated, truncated, _ = env.step(int(draws.integers(5)))
+            if terminated or truncated:
+                break
+    assert told > 100
+    assert moved > 50 or name == "babyai:OpenDoor"
+
+
+def test_what_is_carried_about_keeps_the_side_on_which_it_was():
+    env = BabyAI("babyai:PickupLoc", memory=True).make_env()
+    observation, _ = env.reset(seed=0)
+    level, draws, start = env.unwrapped, np.random.default_rng(0), None
+    for _ in range(400):
+        ahead = observation["seen"].ahead
+        if start is None and ahead is not None:
+            start = ahead.start
+            observation, *_ = env.step(3)
+        elif start is not None and level.grid.get(*level.front_pos) is None and draws.random() < 0.1:
+            observation, *_ = env.step(4)
+            assert observation["seen"].ahead.start == start
+            return
+        else:
+            observation, *_ = env.step(int(draws.integers(3)))
+        assert start is None or observation["seen"].carried.start == start
+    raise AssertionError("nothing was ever dropped")

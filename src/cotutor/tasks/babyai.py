@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any, Literal, get_args
 
 import gymnasium as gym
-import minigrid  # noqa: F401  (registers the levels)
+import minigrid  # noqa: F401  (registers its levels)
 import numpy as np
 from minigrid.core.constants import COLOR_NAMES, IDX_TO_OBJECT
 from minigrid.core.world_object import Box as BoxObject
@@ -21,14 +21,16 @@ from minigrid.core.world_object import Door, WorldObj
 from minigrid.minigrid_env import MiniGridEnv
 from numpy.typing import NDArray
 
+import cotutor.tasks.balrog  # noqa: F401  (registers BALROG's)
 from cotutor.errors import UserError
 from cotutor.tasks.babyai_expert import GuidedEnv, right_actions
 from cotutor.tasks.base import Observation, Task
 from cotutor.tasks.scene import Item, Scene
-from cotutor.tasks.seen import FREE, PORTABLE, Place, Remembering, Seen, Thing, things_in
+from cotutor.tasks.seen import FREE, PORTABLE, SIDES, Place, Remembering, Seen, Thing, things_in
+from cotutor.tasks.variations import make_level, split
 from cotutor.types import Option
 
-FAMILIES = {"babyai": "BabyAI", "minigrid": "MiniGrid"}
+FAMILIES = {"babyai": "BabyAI", "minigrid": "MiniGrid", "balrog": "BALROG"}
 ACTIONS = ("turn left", "turn right", "go forward", "pick up", "drop", "open", "done")
 LEFT, RIGHT, FORWARD, PICK_UP, DROP, OPEN = range(6)
 
@@ -39,10 +41,12 @@ PROBED_RESETS = 12
 """Resets in which a new task looks for locked doors and for boxes that hide something."""
 
 
-NOUN = re.compile(rf"\b(?:({'|'.join(COLOR_NAMES)}) )?(object|ball|box|key|door|goal|lava)\b")
-MANIPULATES = re.compile(r"\b(pick up|fetch|put|unlock|use the key)\b")
-PUTS = re.compile(r"\bput\b")
-OPENS = re.compile(r"\b(open|unlock)\b")
+NOUN = re.compile(
+    rf"\b(?:({'|'.join(COLOR_NAMES)}) )?(object|ball|box|key|door|goal|lava)\b(?: ({'|'.join(SIDES.values())})\b)?"
+)
+MANIPULATES = re.compile(r"\b(pick up|fetch|put|place|unlock|use the key)\b")
+PUTS = re.compile(r"\b(put|place)\b")
+OPENS = re.compile(r"\b(open|unbar|unlock)\b")
 CLOSED_ON_THE_WAY = re.compile(r"\bA (closed|locked)\b")
 
 VOCABULARY = tuple(
@@ -77,25 +81,37 @@ class Style:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An object as the mission names it; ``None`` matches any colour, ``"object"`` any type."""
+    """An object as the mission names it; ``None`` matches any colour, ``"object"`` any type, no side any side."""
 
     colour: str | None
     type: str
+    side: str = ""
 
     @property
     def name(self) -> str:
         return self.type if self.colour is None else f"{self.colour} {self.type}"
 
-    def matches(self, thing: Thing) -> bool:
+    @property
+    def phrase(self) -> str:
+        """The name, and the side if there is one."""
+        return f"{self.name} {self.side}".strip()
+
+    def names(self, thing: Thing) -> bool:
+        """Tells whether colour and type are right, wherever the thing is."""
         right_type = thing.type in (*PORTABLE, "door") if self.type == "object" else thing.type == self.type
         return right_type and self.colour in (None, thing.colour)
 
+    def matches(self, thing: Thing) -> bool:
+        """Tells whether it may be what is meant, as far as is known."""
+        return self.names(thing) and (not self.side or thing.start is None or self.side in thing.sides)
+
 
 class BabyAI(Task):
-    """A level of BabyAI or MiniGrid.
+    """A level of BabyAI, MiniGrid or BALROG.
 
     Args:
-        name: ``babyai:GoToLocal`` or ``minigrid:DoorKey-5x5`` for the newest version of a level, or a full id.
+        name: ``babyai:GoToLocal`` or ``minigrid:DoorKey-5x5`` for the newest version of a level, or a full id; with
+            ``+synonyms`` or ``+large`` for a variation (:mod:`cotutor.tasks.variations`).
         positions: Whether contexts give places coarsely or to the step.
         focus: Whether contexts leave out what does not matter for the mission.
         memory: Whether contexts tell what was seen earlier in the episode, too.
@@ -109,7 +125,8 @@ class BabyAI(Task):
             raise UserError(f"Positions are 'coarse' or 'exact', not {positions!r}.")
         self.name = name
         self.memory = memory
-        self.id = level_id(name)
+        level, self.variations = split(name)
+        self.id = level_id(level)
         env = self.make_env()
         try:
             self.locks, self.hides = _probe(env)
@@ -123,10 +140,10 @@ class BabyAI(Task):
         self.actions = ACTIONS[: int(env.action_space.n)]
         self.vocabulary = (*VOCABULARY, *REMEMBERED) if memory else VOCABULARY
         self.max_words = 64 if focus else 192
-        self.has_expert = self.id.startswith("BabyAI-") and not self.hides
+        self.has_expert = not self.id.startswith("MiniGrid-") and not self.hides
 
     def make_env(self) -> gym.Env[Any, Any]:
-        env = GuidedEnv(gym.make(self.id, disable_env_checker=True))
+        env = GuidedEnv(make_level(self.id, self.variations))
         return Remembering(env) if self.memory else env
 
     def array_spaces(self) -> dict[str, gym.Space[Any]]:
@@ -162,7 +179,7 @@ class BabyAI(Task):
             RIGHT: True,
             FORWARD: True,
             PICK_UP: manipulates,
-            DROP: self.locks or "put " in mission or "You carry" in seen,
+            DROP: self.locks or PUTS.search(mission) is not None or "You carry" in seen,
             OPEN: self.locks or OPENS.search(mission) is not None or CLOSED_ON_THE_WAY.search(seen) is not None,
         }
         return tuple(Option(phrase, action) for action, phrase in enumerate(self.actions) if offered.get(action, False))
@@ -194,7 +211,7 @@ class BabyAI(Task):
 
 def level_names() -> tuple[str, ...]:
     """Returns the short name of every level that is registered, as :class:`BabyAI` takes it."""
-    ids = (re.fullmatch(r"(BabyAI|MiniGrid)-(.+)-v\d+", id) for id in gym.registry)
+    ids = (re.fullmatch(rf"({'|'.join(FAMILIES.values())})-(.+)-v\d+", id) for id in gym.registry)
     return tuple(dict.fromkeys(f"{match[1].lower()}:{match[2]}" for match in ids if match))
 
 
@@ -266,7 +283,7 @@ def _describe(style: Style, mission: str, image: bytes, size: int, seen: Seen | 
         sentences = {thing: with_article(thing.adjective + thing.name) for thing in things}
     text = [f"Mission: {mission or 'none'}."]
     text += [f"{name} is {place_of(thing, style.positions)}." for thing, name in sentences.items()]
-    text += [f"The {want.name} is not in sight." for want in missing]
+    text += [f"The {want.phrase} is not in sight." for want in missing]
     if missing and (side := _wider_side(image, size)):
         text.append(f"There is more room on your {side}.")
     if carried is not None:
@@ -284,8 +301,11 @@ def _describe(style: Style, mission: str, image: bytes, size: int, seen: Seen | 
 @lru_cache(maxsize=4096)
 def wanted(mission: str) -> tuple[Wanted, ...]:
     """Returns the objects that a mission names, in its order, each once."""
-    found = (Wanted(None if noun in ("goal", "lava") else colour, noun) for colour, noun in NOUN.findall(mission))
-    return tuple(dict.fromkeys(Wanted(want.colour or None, want.type) for want in found))
+    found = (
+        Wanted(None if noun in ("goal", "lava") else colour or None, noun, side)
+        for colour, noun, side in NOUN.findall(mission)
+    )
+    return tuple(dict.fromkeys(found))
 
 
 def _map(seen: Seen, wants: tuple[Wanted, ...]) -> NDArray[np.uint8]:

@@ -14,7 +14,8 @@ PORTABLE = ("ball", "box", "key")
 FREE = ("empty", "floor", "goal")
 HEADINGS = ((0, -1), (1, 0), (0, 1), (-1, 0))
 """One step ahead for each heading, as (x, y); the next one is to the right."""
-
+SIDES = {"front": "in front of you", "behind": "behind you", "left": "on your left", "right": "on your right"}
+"""What missions say of where something was when the agent started, by minigrid's names."""
 
 Place = tuple[int, int]
 """A cell as (x, y): steps to the right of the agent and steps back, it being at (0, 0) and heading for (0, -1)."""
@@ -30,6 +31,7 @@ class Thing:
         state: Of a door: ``"open"``, ``"closed"`` or ``"locked"``.
         forward: Steps ahead of the agent, negative behind it.
         right: Steps to the right of the agent, negative to the left.
+        start: Where it was at first, seen from where the agent was then; None where nobody remembers.
     """
 
     type: str
@@ -37,6 +39,7 @@ class Thing:
     state: str
     forward: int
     right: int
+    start: Place | None = None
 
     @property
     def distance(self) -> tuple[int, int, int]:
@@ -63,6 +66,18 @@ class Thing:
     def place(self) -> Place:
         """Where it is."""
         return self.right, -self.forward
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """Where it was at first, in the words of missions; nothing where nobody remembers.
+
+        Minigrid's missions mean only things in the room where the agent started; of rooms nothing is known here.
+        """
+        if self.start is None:
+            return ()
+        x, y = self.start
+        is_there = {"front": y < 0, "behind": y > 0, "left": x < 0, "right": x > 0}
+        return tuple(SIDES[side] for side in SIDES if is_there[side])
 
     @property
     def ahead(self) -> bool:
@@ -110,7 +125,9 @@ class SeenMap:
         self.known: set[tuple[int, int]] = {(0, 0)}
         self.enterable: set[tuple[int, int]] = {(0, 0)}
         self.objects: dict[tuple[int, int], Thing] = {}
+        self.origins: dict[tuple[int, int], tuple[int, int]] = {}
         self.carried: Thing | None = None
+        self.carried_from: tuple[int, int] | None = None
         self.look(image)
 
     def act(self, action: int, image: NDArray[Any]) -> None:
@@ -121,7 +138,12 @@ class SeenMap:
             self.heading = (self.heading + (1 if action == RIGHT else -1)) % 4
         elif action == FORWARD and ahead in self.enterable:
             self.x, self.y = ahead
+        before = self.carried
         self.look(image)
+        if before is None and self.carried is not None:
+            self.carried_from = self.origins.pop(ahead, ahead)
+        elif before is not None and self.carried is None and self.carried_from is not None:
+            self.origins[ahead] = self.carried_from
 
     def look(self, image: NDArray[Any]) -> None:
         """Notes what is in view."""
@@ -149,11 +171,13 @@ class SeenMap:
         things = []
         for (x, y), thing in self.objects.items():
             dx, dy = x - self.x, y - self.y
-            things.append(replace(thing, forward=dx * fx + dy * fy, right=dx * rx + dy * ry))
+            start = self.origins.get((x, y), (x, y))
+            things.append(replace(thing, forward=dx * fx + dy * fy, right=dx * rx + dy * ry, start=start))
         nearest_first = tuple(sorted(things, key=lambda thing: thing.distance))
         here = [(x - self.x, y - self.y) for x, y in self.known - self.enterable]
         blocked = frozenset((dx * rx + dy * ry, -dx * fx - dy * fy) for dx, dy in here)
-        return Seen(nearest_first, self.carried, len(self.known), self._frontier(), blocked - {(0, 0)})
+        carried = None if self.carried is None else replace(self.carried, start=self.carried_from)
+        return Seen(nearest_first, carried, len(self.known), self._frontier(), blocked - {(0, 0)})
 
     def _place(self, forward: int, right: int) -> tuple[int, int]:
         (fx, fy), (rx, ry) = HEADINGS[self.heading], HEADINGS[(self.heading + 1) % 4]
