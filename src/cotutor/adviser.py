@@ -75,6 +75,7 @@ class Adviser:
         dialogue: How feedback revises advice.
         asking: The budget.
         realtime: Whether feedback revises advice at all.
+        probation: Trust up to which the teacher is on probation.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Adviser:
         dialogue: DialogueConfig,
         asking: AskingConfig,
         realtime: bool,
+        probation: float,
     ) -> None:
         self.task = task
         self.teacher = teacher
@@ -93,10 +95,12 @@ class Adviser:
         self.trust = trust
         self.dialogue = dialogue
         self.asking = asking
+        self.probation = probation
         self.depth = dialogue.depth if realtime else 0
         self.answers: dict[str, Answer] = {}
         self.met: dict[str, float] = {}
         self.asked = 0
+        self.asked_at_once: list[str] = []
         self.seconds = 0.0
         self.tokens = 0
         self.started = time.perf_counter()
@@ -104,8 +108,8 @@ class Adviser:
 
     @property
     def on_probation(self) -> bool:
-        """Whether no trust has been earned yet."""
-        return self.trust.value == 0.0
+        """Whether too little trust has been earned yet for more than the trial to follow the advice."""
+        return self.trust.value <= self.probation
 
     def read(self, contexts: Sequence[str]) -> list[str]:
         """Returns the contexts as the teacher reads them; everything else here is about those."""
@@ -175,6 +179,16 @@ class Adviser:
         worthy = sorted((context for context in value if value[context] > 0), key=lambda c: (-value[c], c))
         return worthy[: self._budget()]
 
+    def ask_at_once(self, contexts: Sequence[str]) -> None:
+        """Asks at once about contexts never asked before, within the budget of the round, if that is wanted.
+
+        Nothing is asked before the first round is over, whose contexts the teacher is calibrated on.
+        """
+        if self.asking.at_once and self.asked:
+            new = [context for context in dict.fromkeys(contexts) if context not in self.answers][: self._budget()]
+            self.ask(new)
+            self.asked_at_once += new
+
     def ask(self, contexts: Sequence[str]) -> None:
         """Asks the teacher about the contexts and remembers the answers."""
         if not contexts:
@@ -187,8 +201,8 @@ class Adviser:
                 advice = ask_again(self.teacher, questions, [self.memory.feedback(question) for question in questions])
         for context, scores_O, own_O, advice_O in zip(contexts, scores, own, advice, strict=True):
             self.answers[context] = Answer(scores_O, own_O, advice_O, self.teacher.version)
+            self._guidance.pop(context, None)
         self.asked += len(contexts)
-        self.refresh()
 
     @contextmanager
     def clock(self) -> Iterator[None]:
@@ -248,9 +262,10 @@ class Adviser:
         return entropy / float(np.log(len(answer.advice_O)))
 
     def _budget(self) -> int:
+        """Returns how many contexts may still be asked in this round."""
         if self.teacher.privileged:
             return 0
         if not self.asking.share or not self.asked:
-            return self.asking.per_round
+            return max(0, self.asking.per_round - len(self.asked_at_once))
         owed = self.asking.share * (time.perf_counter() - self.started) - self.seconds
         return max(0, int(owed * self.asked / self.seconds))

@@ -13,7 +13,7 @@ from cotutor.teachers import make_teacher
 from cotutor.trust import Trust
 
 
-def attach(envs: VecEnv, task: Task, config: TrainConfig) -> tuple[GuidedVecEnv, Loop]:
+def attach(envs: VecEnv, task: Task, config: TrainConfig, rehearsing: int = 0) -> tuple[GuidedVecEnv, Loop]:
     """Attaches a teacher to environments.
 
     Args:
@@ -21,6 +21,7 @@ def attach(envs: VecEnv, task: Task, config: TrainConfig) -> tuple[GuidedVecEnv,
         task: Their task.
         config: Says which teacher, which method and how; ``task``, ``frames`` and ``ppo`` are the caller's own affair,
             but for ``ppo.learning_rate`` and ``ppo.batch_size``, which distillation uses.
+        rehearsing: How many of the environments, the first ones, practise another task; trust is not judged by those.
 
     Returns:
         The environments on which the model must learn, with :class:`cotutor.students.guidance.GuidedPolicy` (or a
@@ -33,7 +34,7 @@ def attach(envs: VecEnv, task: Task, config: TrainConfig) -> tuple[GuidedVecEnv,
     if config.arrows.rival is not None or config.arrows.language_policy:
         raise UserError(f"The method {config.method} cannot be attached to a student: use cotutor train.")
     adviser = make_adviser(task, config)
-    guide = GuidedVecEnv(envs, adviser, config.trust.trial_every, config.seed, config.guidance.prior)
+    guide = GuidedVecEnv(envs, adviser, config.trust.trial_every, config.seed, config.guidance.prior, rehearsing)
     return guide, Loop(adviser, guide, config)
 
 
@@ -60,4 +61,5 @@ def make_adviser(task: Task, config: TrainConfig, adviser_class: type[Adviser] =
         dialogue,
         config.asking,
         realtime=config.arrows.realtime,
+        probation=trust.probation,
     )

@@ -107,6 +107,8 @@ class TrustConfig:
     """Steps in one context that count as much as the gain over all contexts."""
     decay: float = 0.9
     """Factor on the evidence, once a round."""
+    probation: float = 0.0
+    """Trust up to which the teacher is on probation: only the episodes of the trial follow it, and those wholly."""
     trial_every: int = 16
     """One episode in so many is a trial; 0 for none."""
     trial_margin: float = 0.02
@@ -118,7 +120,9 @@ class AskingConfig:
     """What may be asked of the teacher: asking is the cost."""
 
     per_round: int = 64
-    """Contexts asked per round at most, spent where visits x uncertainty is largest."""
+    """Contexts asked per round at most, spent where visits x uncertainty is largest after what is asked at once."""
+    at_once: bool = False
+    """Ask about a new context when it is met, not after the rollout: for tasks whose contexts hardly ever come back."""
     share: float = 0.0
     """If positive: share of the wall-clock for the teacher instead of a number of contexts (not repeatable)."""
 
@@ -232,7 +236,7 @@ class TrainConfig:
     """A run: a task, a method, a teacher and a student."""
 
     task: str = "babyai:GoToRedBallNoDists"
-    """What to learn: babyai:NAME, minigrid:NAME, varied:NAME or a full id of minigrid."""
+    """What to learn: babyai:NAME, minigrid:NAME, balrog:NAME, varied:NAME or a full id; +synonyms, +large vary it."""
     method: str = "mutual"
     """ppo, one-way, realtime, lasting or mutual; or a rival: annealed, hints, bc, llm-alone or llm-policy."""
     teacher: str = "smollm2"
@@ -247,6 +251,10 @@ class TrainConfig:
     """Success over the last 100 training episodes at which training ends; 0 to train for all frames."""
     run_dir: Path | None = None
     """Folder for the results; must not exist. By default a fresh one under runs/."""
+    rehearse: tuple[str, ...] = ()
+    """Easier tasks learnt before, which some of the environments practise so that they are not forgotten."""
+    rehearsal: float = 0.25
+    """Share of the environments for what is rehearsed; their episodes count as frames, and in no success."""
     start: Path | None = None
     """Folder of a finished run to go on from: what acts in the pair, the teacher, their memory and the trust."""
     eval_episodes: int = 128
@@ -334,11 +342,13 @@ POSITIVE = (
 PATHS = ("run_dir", "start")
 FRACTIONS = (
     "enough",
+    "rehearsal",
     "ppo.gamma",
     "ppo.gae_lambda",
     "plans.gamma",
     "dialogue.decay",
     "trust.decay",
+    "trust.probation",
     "asking.share",
     "lessons.anchor",
     "rivals.annealed_fall",
@@ -435,6 +445,8 @@ def _typed(default: Any, value: Any, name: str) -> Any:
     kind = type(default)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if kind is tuple and isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return tuple(value)
     if type(value) is not kind:
         raise UserError(f"The configuration's {name} must be of type {kind.__name__}, not {value!r}.")
     return value

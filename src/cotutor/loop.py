@@ -47,6 +47,7 @@ class Rollout:
         log_advice_NA: The unweighted log-advice at hand.
         trial_N: Whether the step belongs to an episode of the trial.
         episode_N: Number of the episode.
+        judged_N: Whether the step is of the task that is learnt, not of one that is rehearsed.
         ended: (with prior?, return) of the episodes that ended.
     """
 
@@ -58,6 +59,7 @@ class Rollout:
     log_advice_NA: FloatArray
     trial_N: NDArray[np.bool_]
     episode_N: NDArray[np.int64]
+    judged_N: NDArray[np.bool_]
     ended: list[tuple[bool, float]]
 
 
@@ -183,6 +185,7 @@ class Loop(BaseCallback):
             log_advice_NA=np.concatenate([step.log_advice_EA for step in steps]),
             trial_N=np.concatenate([step.trial_E for step in steps]),
             episode_N=np.concatenate([step.episode_E for step in steps]),
+            judged_N=np.tile(np.arange(self.guide.num_envs) >= self.guide.rehearsing, len(steps)),
             ended=ended,
         )
 
@@ -192,7 +195,7 @@ class Loop(BaseCallback):
         if rollout.rewards_N.std() == 0.0:
             return
         self.scale.update(rollout.advantages_N)
-        advised_N = np.flatnonzero(np.ptp(rollout.log_advice_NA, axis=1) > 0)
+        advised_N = np.flatnonzero((np.ptp(rollout.log_advice_NA, axis=1) > 0) & rollout.judged_N)
         if len(advised_N) == 0:
             return
         prior_NA = rollout.observations[PRIOR][advised_N]
@@ -222,7 +225,11 @@ class Loop(BaseCallback):
         self.adviser.refresh()
 
     def consult(self) -> list[str]:
-        """Asks the teacher about the contexts most worth asking about; the first time it is calibrated on them."""
+        """Asks the teacher about the contexts most worth asking about; the first time it is calibrated on them.
+
+        Returns:
+            The contexts asked about in this round, those that were asked at once included.
+        """
         contexts = self.adviser.choose()
         if contexts and not self.adviser.asked:
             task = self.adviser.task
@@ -230,7 +237,8 @@ class Loop(BaseCallback):
             with self.adviser.clock():
                 self.adviser.teacher.calibrate([task.question(reference) for reference in references])
         self.adviser.ask(contexts)
-        return contexts
+        at_once, self.adviser.asked_at_once = self.adviser.asked_at_once, []
+        return [*at_once, *contexts]
 
     def teach(self) -> float | None:
         """Fine-tunes the teacher on lessons made of the feedback that it was not yet taught, if they say news."""

@@ -25,6 +25,9 @@ class Constant:
     def read(self, contexts):
         return contexts
 
+    def ask_at_once(self, contexts):
+        pass
+
     def guide(self, contexts, envs):
         return np.tile(self.log_advice_A, (len(contexts), 1)), np.full(len(contexts), self.trust)
 

@@ -119,13 +119,17 @@ class Adviser(Protocol):
         """Returns the contexts as the teacher reads them."""
         ...
 
+    def ask_at_once(self, contexts: Sequence[str]) -> None:
+        """Asks about new contexts before anything is done in them, if that is wanted."""
+        ...
+
     def guide(self, contexts: Sequence[str], envs: Sequence[gym.Env[Any, Any]]) -> tuple[NDArray, NDArray]:
         """Returns log-advice per action, shape (E, A), zero where there is none, and trust, shape (E,)."""
         ...
 
     @property
     def on_probation(self) -> bool:
-        """Whether no trust has been earned yet."""
+        """Whether too little trust has been earned yet for more than the trial to follow the advice."""
         ...
 
 
@@ -162,6 +166,7 @@ class GuidedVecEnv(VecEnvWrapper):
         trial_every: Mean number of episodes per trial episode; 0 for no trial.
         seed: Seed of the draw.
         prior: Whether the advice reaches the policy's logits at all; without, there is nothing to try.
+        rehearsing: How many environments, the first ones, practise what is mastered; trust is not judged by those.
 
     Attributes:
         entry: Name of the observation's entry that tells the student something.
@@ -169,7 +174,9 @@ class GuidedVecEnv(VecEnvWrapper):
 
     entry = PRIOR
 
-    def __init__(self, venv: VecEnv, adviser: Adviser, trial_every: int, seed: int, prior: bool = True) -> None:
+    def __init__(
+        self, venv: VecEnv, adviser: Adviser, trial_every: int, seed: int, prior: bool = True, rehearsing: int = 0
+    ) -> None:
         self.actions = count_actions(venv.action_space)
         space = gym.spaces.Box(-np.inf, np.inf, (self.width,), dtype=np.float32)
         super().__init__(venv, gym.spaces.Dict({**entries(venv.observation_space), self.entry: space}))
@@ -179,6 +186,7 @@ class GuidedVecEnv(VecEnvWrapper):
         self.adviser = adviser
         self.trial_every = trial_every if prior else 0
         self.prior = prior
+        self.rehearsing = rehearsing
         self.random = np.random.default_rng(seed)
         self.trial_E = np.zeros(self.num_envs, dtype=bool)
         self.with_prior_E = np.zeros(self.num_envs, dtype=bool)
@@ -202,7 +210,8 @@ class GuidedVecEnv(VecEnvWrapper):
         for i in np.flatnonzero(dones).tolist():
             infos[i]["terminal_observation"][self.entry] = np.zeros(self.width, dtype=np.float32)
             infos[i] |= {"trial": bool(self.trial_E[i]), "with_prior": bool(self.with_prior_E[i])}
-            self.ended.append((bool(self.with_prior_E[i]), float(infos[i]["episode"]["r"])))
+            if i >= self.rehearsing:
+                self.ended.append((bool(self.with_prior_E[i]), float(infos[i]["episode"]["r"])))
             self.episode_E[i] += self.num_envs
             self._begin(i)
         current = [self.plain.reset_infos[i] if dones[i] else infos[i] for i in range(self.num_envs)]
@@ -228,6 +237,9 @@ class GuidedVecEnv(VecEnvWrapper):
 
     def _advise(self, observations: dict[str, NDArray[Any]], contexts: list[str]) -> dict[str, NDArray[Any]]:
         contexts = self.adviser.read(contexts)
+        self.adviser.ask_at_once(
+            [context for context, has_prior in zip(contexts, self.with_prior_E, strict=True) if has_prior]
+        )
         log_advice_EA, trust_E = self.adviser.guide(contexts, self.plain.envs)
         full_E = np.where(self.trial_E, 1.0, trust_E)
         weight_E = np.where(self.with_prior_E, full_E, 0.0)

@@ -1,5 +1,6 @@
 """Stable-Baselines3's PPO on a task, guided or plain."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -14,9 +15,10 @@ from cotutor.tasks.base import SpokenEnv, Task
 Algorithm = TypeVar("Algorithm", bound=PPO)
 
 
-def make_envs(task: Task, student: str, count: int) -> VecEnv:
-    """Makes ``count`` environments of a task that step together in this process."""
-    return VecMonitor(DummyVecEnv([partial(SpokenEnv, task, student)] * count))
+def make_envs(task: Task, student: str, count: int, rehearsed: Sequence[Task] = ()) -> VecEnv:
+    """Makes ``count`` environments that step together here: one of each task rehearsed, the rest of ``task``."""
+    tasks = [*rehearsed, *[task] * (count - len(rehearsed))]
+    return VecMonitor(DummyVecEnv([partial(SpokenEnv, each, student) for each in tasks]))
 
 
 def make_ppo(

@@ -1,0 +1,69 @@
+"""When the teacher is asked: after a rollout, or at once, never beyond the budget of a round."""
+
+from dataclasses import replace
+
+import pytest
+
+from cotutor.adviser import Adviser
+from cotutor.attach import make_adviser
+from cotutor.config import AskingConfig, TrainConfig
+from cotutor.tasks import make_task
+from cotutor.train import build
+
+TASK = make_task("babyai:GoToRedBall")
+CONTEXTS = [f"Mission: go to the red ball. The red ball is {number} steps away." for number in range(6)]
+
+
+def adviser(at_once: bool = True) -> Adviser:
+    return make_adviser(TASK, TrainConfig(teacher="uniform", asking=AskingConfig(per_round=3, at_once=at_once)))
+
+
+def test_nothing_is_asked_at_once_before_the_teacher_is_calibrated():
+    asking = adviser()
+    asking.ask_at_once(CONTEXTS)
+    assert not asking.answers
+    asking.ask(CONTEXTS[:1])
+    asking.ask_at_once(CONTEXTS[:2])
+    assert list(asking.answers) == CONTEXTS[:2]
+
+
+def test_what_is_asked_at_once_comes_out_of_the_budget_of_the_round():
+    asking = adviser()
+    asking.ask(CONTEXTS[:1])
+    asking.ask_at_once([*CONTEXTS[:3], CONTEXTS[1]])
+    assert asking.asked_at_once == CONTEXTS[1:3]
+    asking.meet(CONTEXTS)
+    assert asking.choose() == [CONTEXTS[3]]
+    asking.ask_at_once(CONTEXTS)
+    assert asking.asked_at_once == CONTEXTS[1:4]
+    assert asking.choose() == []
+
+
+def test_a_share_of_the_time_is_spent_once_whatever_is_asked_at_once():
+    asking = make_adviser(TASK, TrainConfig(teacher="uniform", asking=AskingConfig(share=0.5, at_once=True)))
+    asking.ask(CONTEXTS[:1])
+    asking.seconds, asking.started = 1.0, asking.started - 9.0  # 3.5 s are owed, and a question takes one
+    asking.ask_at_once(CONTEXTS)
+    assert len(asking.asked_at_once) == 3
+
+
+def test_who_does_not_ask_at_once_asks_after_the_rollout():
+    asking = adviser(at_once=False)
+    asking.ask(CONTEXTS[:1])
+    asking.ask_at_once(CONTEXTS)
+    assert list(asking.answers) == CONTEXTS[:1]
+    asking.meet(CONTEXTS[1:])
+    assert asking.choose() == CONTEXTS[1:4]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_run_asks_within_its_budget_and_writes_down_all_it_asked(at_once: bool):
+    config = TrainConfig(task="babyai:GoToLocal", teacher="uniform", threads=1, frames=2048)
+    config = replace(
+        config, asking=AskingConfig(per_round=8, at_once=at_once), trust=replace(config.trust, trial_every=2)
+    )
+    pair, reports = build(config), []
+    pair.loop.on_round = reports.append
+    pair.model.learn(config.frames, callback=pair.loop)
+    assert [len(report.consultations) for report in reports] == [8, 8]
+    assert reports[-1].asked == 16
