@@ -1,11 +1,14 @@
 """What a pursuit pays, to whom, and that side by side is as good as one by one."""
 
+import re
+
 import numpy as np
 import pytest
 
 from cotutor.config import PlanConfig, PPOConfig, TrainConfig
-from cotutor.plans.plan import EMPTY_HANDED, PlannedEnv, PlannedVecEnv, pursue
+from cotutor.plans.plan import EMPTY_HANDED, Plan, PlannedEnv, PlannedVecEnv, pursue
 from cotutor.plans.subgoals import DROP, GO, NUMBERS, PICK_UP, PUT, SUBGOALS, Subgoal, offered, potential
+from cotutor.tasks import make_task
 from cotutor.tasks.babyai import DROP as DROPS
 from cotutor.tasks.babyai import PICK_UP as PICKS_UP
 from cotutor.train import build
@@ -105,7 +108,7 @@ def test_the_worker_keeps_every_step_that_is_counted(plan):
 
 
 def test_a_teacher_is_calibrated_on_empty_and_on_full_hands(plan):
-    contexts = ["Mission: put the red ball next to the blue box. You carry nothing."]
+    contexts = ["You carry nothing. Mission: put the red ball next to the blue box."]
     empty, full = plan.references(contexts)
     assert empty == contexts[0]
     phrases = {option.phrase for reference in (empty, full) for option in plan.options(reference)}
@@ -122,3 +125,46 @@ def test_a_context_tells_what_is_carried_only_if_it_bears(plan):
     assert f"You carry the {thing.name}." in plan.describe(named)
     other = {**env.observation, "mission": "open the red door"}
     assert "You carry something else." in plan.describe(other)
+
+
+def test_where_a_mission_gives_a_side_the_sides_of_all_it_may_mean_are_told(plan):
+    env = facing_a_thing(plan)
+    ball = next(thing for thing in env.seen.things if thing.sides)
+    located = {**env.observation, "mission": f"pick up the {ball.type} on your left"}
+    context = plan.describe(located)
+    for thing in env.seen.things:
+        told = f"There is a {thing.name} {' and '.join(thing.sides)}." in context
+        assert told == (thing.type == ball.type)
+    assert "There is" not in plan.describe({**located, "mission": f"pick up the {ball.type}"})
+
+
+def test_a_mission_of_several_parts_is_told_with_what_was_done(plan):
+    env = facing_a_thing(plan)
+    thing = env.seen.ahead
+    subgoal = Subgoal(PICK_UP, thing.name)
+    env.begin(NUMBERS[subgoal])
+    env.follow(PICKS_UP)
+    env.step(NUMBERS[subgoal])
+    compound = {**env.observation, "mission": f"go to the red box after you pick up the {thing.name}", "done": env.done}
+    assert f"Done: pick up the {thing.name}. Mission:" in plan.describe(compound)
+    assert "Done" not in plan.describe({**compound, "mission": "go to the red box"})
+    env.reset(seed=0)
+    assert env.done == ()
+
+
+@pytest.mark.parametrize("name", ["babyai:OpenDoor", "babyai:PickupLoc", "balrog:PickUpThenGoToDist"])
+def test_a_context_is_never_cut(plan, name: str):
+    """The mission stands at its end, where a text that is too long would lose it."""
+    env = Plan(make_task(name, memory=True), plan.worker, plan.config).spoken("text")
+    draws, longest = np.random.default_rng(0), 0
+    for seed in range(12):
+        context = env.reset(seed=seed)[1]["context"]
+        for _ in range(12):
+            longest = max(longest, len(re.findall(r"[^\W_]+", context)))
+            choices = sorted(offered(env.seen), key=NUMBERS.__getitem__)
+            subgoal = choices[draws.integers(len(choices))]
+            *_, terminated, truncated, info = env.step(NUMBERS[subgoal])
+            context = info["context"]
+            if terminated or truncated:
+                break
+    assert 15 < longest <= env.plan.max_words

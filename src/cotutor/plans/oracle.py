@@ -6,7 +6,7 @@ from minigrid.envs.babyai.core.verifier import OpenInstr, PickupInstr, PutNextIn
 
 from cotutor.plans.subgoals import DROP, EXPLORE, GO, OPEN, PICK_UP, PUT, Subgoal
 from cotutor.tasks.babyai_expert import remaining
-from cotutor.tasks.seen import Seen, Thing
+from cotutor.tasks.seen import SIDES, Seen, Thing
 
 
 def parse(level: Any, seen: Seen) -> Subgoal:
@@ -38,7 +38,8 @@ def _put(seen: Seen, part: PutNextInstr) -> Subgoal:
 
 
 def _matches(thing: Thing, description: Any) -> bool:
-    return description.type in (None, thing.type) and description.color in (None, thing.colour)
+    there = description.loc is None or SIDES[description.loc] in thing.sides
+    return there and description.type in (None, thing.type) and description.color in (None, thing.colour)
 
 
 def _find(seen: Seen, description: Any) -> Thing | None:

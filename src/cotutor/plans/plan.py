@@ -38,6 +38,10 @@ EMPTY_HANDED = "You carry nothing."
 WORKER_DRAWS = 1
 """Keeps the worker's draws apart from those of whoever plans, and of the level, under the same seed."""
 CARRIED = re.compile(r"You carry [^.]*\.")
+COMPOUND = re.compile(r"\b(then|and|after)\b")
+"""Words of missions of several parts, where what to do next depends on what was done."""
+DONE = 4
+"""Subgoals achieved of which such a mission's context tells, the latest ones."""
 
 
 class Plan(Task):
@@ -49,7 +53,7 @@ class Plan(Task):
         config: How they are pursued.
     """
 
-    cue = "Plan: 1."
+    cue = "Steps:\n1."
 
     def __init__(self, world: BabyAI, worker: Worker, config: PlanConfig) -> None:
         self.world = world
@@ -62,11 +66,11 @@ class Plan(Task):
             (
                 *self.actions,
                 EMPTY_HANDED,
-                "Mission put next to something else was not seen yet There is an is locked closed",
+                "Mission put next to something else was not seen yet There is an is locked closed Done",
             )
         )
         self.vocabulary = (*world.vocabulary, *words.lower().replace(".", "").split())
-        self.max_words = 64
+        self.max_words = 128
 
     def spoken(self, student: str) -> "PlannedEnv":
         return PlannedEnv(self, learning=False)
@@ -88,17 +92,27 @@ class Plan(Task):
     def describe(self, observation: Observation) -> str:
         seen: Seen = observation["seen"]
         mission = observation["mission"]
+        wants = wanted(mission)
         carried = EMPTY_HANDED if seen.carried is None else f"You carry {self._load(mission, seen)}."
-        known = [
-            f"The {want.name} was not seen yet."
-            for want in wanted(mission)
-            if not any(map(want.matches, (*seen.things, *([seen.carried] if seen.carried else []))))
-        ]
+        at_hand = (*seen.things, *([seen.carried] if seen.carried else []))
+        missing = [want for want in wants if not any(map(want.matches, at_hand))]
         doors = [thing for thing in seen.things if thing.type == "door"]
-        known += [f"The {door.name} is {door.state}." for door in doors]
         locks = {door.colour for door in doors if door.state == "locked"}
-        known += [f"There is a {thing.name}." for thing in seen.things if thing.type == "key" and thing.colour in locks]
-        return " ".join([f"Mission: {mission}.", carried, *dict.fromkeys(known)])
+        located = [thing for thing in seen.things if any(want.side and want.names(thing) for want in wants)]
+        known = [
+            *(f"The {want.phrase} was not seen yet." for want in missing),
+            *(f"There is a {thing.adjective}{thing.name} {' and '.join(thing.sides)}." for thing in located),
+            *(
+                f"The {door.name} is {door.state}."
+                for door in doors
+                if door not in located and (missing or any(want.matches(door) for want in wants))
+            ),
+            *(f"There is a {thing.name}." for thing in seen.things if thing.type == "key" and thing.colour in locks),
+        ]
+        parts = dict.fromkeys(observation["done"]) if COMPOUND.search(mission) else {}
+        done = [f"Done: {', '.join(subgoal.phrase for subgoal in [*parts][-DONE:])}."] if parts else []
+        # the mission comes last, next to what is to be said about it (lab notes)
+        return " ".join([carried, *dict.fromkeys(sorted(known)), *done, f"Mission: {mission}."])
 
     def _load(self, mission: str, seen: Seen) -> str:
         """Returns what is carried, by name if the mission names it, or if it is a key and there is a door."""
@@ -151,6 +165,7 @@ class PlannedEnv(gym.Wrapper[Any, int, Any, int]):
 
     Attributes:
         pursuit: The pursuit under way, or made already and not told yet.
+        done: The subgoals achieved in the episode, in their order.
     """
 
     def __init__(self, plan: Plan, learning: bool) -> None:
@@ -164,6 +179,7 @@ class PlannedEnv(gym.Wrapper[Any, int, Any, int]):
         self.action_space = cast(gym.Space[int], gym.spaces.Discrete(len(SUBGOALS)))
         self.observation_space = gym.spaces.Dict({**plan.array_spaces(), "context": self.words.space})
         self.draws = np.random.default_rng()
+        self.done: tuple[Subgoal, ...] = ()
 
     @property
     def seen(self) -> Seen:
@@ -171,7 +187,7 @@ class PlannedEnv(gym.Wrapper[Any, int, Any, int]):
         return self.observation["seen"]
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
-        self.pursuit = None
+        self.pursuit, self.done = None, ()
         if seed is not None:
             self.draws = np.random.default_rng((seed, WORKER_DRAWS))
         self.observation, info = self.env.reset(seed=seed, options=options)
@@ -200,6 +216,8 @@ class PlannedEnv(gym.Wrapper[Any, int, Any, int]):
         pursuit.total += self.plan.config.gamma**pursuit.duration * float(reward)
         pursuit.duration += 1
         pursuit.achieved = achieved(subgoal, pursuit.start, before, self.seen)
+        if pursuit.achieved and subgoal.name:
+            self.done = (*self.done, subgoal)
         ended = pursuit.achieved or pursuit.terminated or spoilt(subgoal, pursuit.start, self.seen)
         hoped, pursuit.potential = pursuit.potential, 0.0 if ended else potential(subgoal, self.seen)
         paid = float(reward) if subgoal.verb == MISSION else pursuit.achieved * (1.0 - 0.9 * pursuit.duration / limit)
@@ -215,7 +233,7 @@ class PlannedEnv(gym.Wrapper[Any, int, Any, int]):
         return self.instructed.speak({**self.observation, "mission": told})[0]
 
     def _speak(self, info: dict[str, Any]) -> tuple[Told, dict[str, Any]]:
-        info["context"] = self.plan.describe(self.observation)
+        info["context"] = self.plan.describe({**self.observation, "done": self.done})
         arrays = self.plan.arrays(self.observation)
         return {**arrays, "context": self.words.encode(info["context"])}, info
 
