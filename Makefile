@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := runs/$(shell date +%Y%m%d-%H%M%S)
 CHECKED := .
+CLIMBERS := mutual one-way "mutual, uniform planner" "mutual, random planner" "mutual, oracle planner" ppo
 
 .PHONY: setup run test test-all check experiments clean
 
@@ -45,6 +46,9 @@ test-all: check
 
 experiments: setup
 	for recipe in controls varied paper depth plans; do $(BIN)/cotutor compare $$recipe || exit 1; done
+	for seed in 0 1 2 3 4; do for method in $(CLIMBERS); do \
+		$(BIN)/cotutor climb babyai --method "$$method" --seed $$seed --keep results/climb || exit 1; \
+	done; done
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache

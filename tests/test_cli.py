@@ -59,6 +59,17 @@ def test_evaluate_measures_the_same_pair_again(run):
     assert outcomes["pair"]["success"] == summary["pair_success"]
 
 
+def test_evaluate_measures_a_run_on_another_task_of_its_kind(run):
+    done = cotutor("evaluate", run, "--on", "babyai:GoToLocal+synonyms", "--episodes", 8, "--json")
+    assert done.returncode == 0, done.stderr
+    outcomes = json.loads(done.stdout)
+    assert set(outcomes) == {"pair", "student", "teacher", "bot"}
+    assert outcomes["bot"]["success"] == 1.0
+    refused = cotutor("evaluate", run, "--on", "varied:Fetch2")
+    assert refused.returncode == 2
+    assert "is not observed like" in refused.stderr
+
+
 def test_ask_shows_a_state(run):
     done = cotutor("ask", run, "--env-seed", 3, "--step", 2, "--json")
     assert done.returncode == 0, done.stderr
@@ -104,8 +115,10 @@ def test_yaml_and_flags_give_the_same_configuration(run, tmp_path):
         (["train", "--no-such-flag"], "no-such-flag"),
         (["train", "--task", "varied:Fetch2", "--plans.enabled"], "no memory"),
         (["climb", "nothing"], "no ladder nothing"),
-        (["climb", "babyai", "--method", "bc"], "Plans are for"),
+        (["climb", "babyai", "--method", "bc"], "has no method 'bc'"),
         (["train", "--teacher", "bow", "--start", "/nowhere"], "summary.json"),
+        (["train", "--method", "hints", "--rehearse", "babyai:GoToObj"], "cannot rehearse"),
+        (["train", "--task", "babyai:GoToLocal+loud"], "no variation 'loud'"),
         (["nonsense"], "nonsense"),
     ],
 )

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cotutor.config import TrainConfig, from_yaml
+from cotutor.config import TrainConfig, from_yaml, merge
 from cotutor.errors import UserError
 
 console = Console()
@@ -27,6 +27,8 @@ class Evaluate:
     """The run's folder."""
     episodes: int = 128
     """Held-out episodes for each of them."""
+    on: str = ""
+    """Another task of the same kind instead of the run's own, such as one that it was never taught."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print JSON instead of a table."""
 
@@ -105,23 +107,25 @@ class Compare:
 
 @dataclass(frozen=True)
 class Climb:
-    """Climb a ladder of tasks, each run going on from the one before, as long as every rung is mastered.
+    """Climb a ladder of tasks, each run going on from the one before, as long as what it builds on is mastered.
 
-    Rungs that are done are not run again, so the same command goes on where it stopped.
+    Runs that are done are not run again, so the same command goes on where it stopped.
     """
 
     ladder: Annotated[str, tyro.conf.Positional]
     """A shipped ladder's name, or a YAML file."""
     method: str = "mutual"
-    """The method of every rung: mutual, one-way, realtime, lasting or ppo."""
-    teacher: str = "smollm2"
-    """The teacher, as in train."""
+    """Who climbs: one of the ladder's methods."""
+    teacher: str = ""
+    """Another teacher than the method's own, as in train."""
     seed: int = 0
     """Of everything that is drawn."""
     threads: int = 0
     """CPU threads; 0 for all cores."""
     out: Path | None = None
-    """Folder for the runs; by default runs/LADDER-METHOD-TEACHER-SEED."""
+    """Folder for the runs; by default runs/LADDER--METHOD--SEED."""
+    keep: Path | None = None
+    """Folder of a comparison of climbs: runs/*.json are kept there, and README.md is made of all of them."""
 
 
 @dataclass(frozen=True)
@@ -227,23 +231,31 @@ def _compare(command: Compare) -> None:
 
 
 def _climb(command: Climb) -> None:
-    from cotutor.climb import climb, load_ladder  # noqa: PLC0415
+    from cotutor.climb import climb, load_ladder, remembered  # noqa: PLC0415
+    from cotutor.compare.climbs import keep_climb  # noqa: PLC0415
+    from cotutor.compare.kept import file_name  # noqa: PLC0415
     from cotutor.report.climbed import TITLES, cells, verdict, write_climb  # noqa: PLC0415
     from cotutor.runs.lock import only_one  # noqa: PLC0415
 
     ladder = load_ladder(command.ladder)
-    names = ("method", "teacher", "seed", "threads")
-    settings = {name: getattr(command, name) for name in names}
-    out = command.out or Path("runs") / f"{ladder.name}-{command.method}-{Path(command.teacher).name}-{command.seed}"
+    teacher = {"teacher": command.teacher} if command.teacher else {}
+    own = {"seed": command.seed, "threads": command.threads, **teacher}
+    settings = merge(ladder.settings_of(command.method), own)
+    who = f"{command.method}, {Path(command.teacher).name}" if command.teacher else command.method
+    out = command.out or Path("runs") / file_name(ladder.name, who, command.seed)
     climbs = []
     with only_one(out, "climb"):
         for climbed in climb(ladder, out, settings, console):
             climbs.append(climbed)
-            write_climb(ladder, climbs, out)
-    shown = [TITLES.index(title) for title in ("rung", "frames", "time", "pair", "teacher", "mastered")]
+            write_climb(ladder, climbs, out, {})
+            if command.keep:
+                keep_climb(ladder, climbs, who, settings, command.keep)
+        at_the_end = remembered(climbs, out, console)
+        write_climb(ladder, climbs, out, at_the_end)
+    shown = [TITLES.index(title) for title in ("rung", "frames", "time", "pair", "teacher", "mastered", "at the end")]
     table = Table(*(TITLES[column] for column in shown))
     for climbed in climbs:
-        row = cells(climbed)
+        row = cells(climbed, at_the_end)
         table.add_row(*(escape(row[column]) for column in shown))
     console.print(table)
     console.print(escape(verdict(ladder, climbs)), highlight=False, soft_wrap=True)
@@ -253,11 +265,12 @@ def _climb(command: Climb) -> None:
 def _evaluate(command: Evaluate) -> None:
     from cotutor.inspect import evaluate_run  # noqa: PLC0415
 
-    outcomes = evaluate_run(command.run, command.episodes)
+    outcomes = evaluate_run(command.run, command.episodes, command.on)
     if command.json:
         print(json.dumps({name: asdict(outcome) for name, outcome in outcomes.items()}, indent=2))
         return
-    table = Table("", "success", "greedy", "return", title=f"{command.episodes} held-out episodes")
+    title = f"{command.episodes} held-out episodes" + (f" of {escape(command.on)}" if command.on else "")
+    table = Table("", "success", "greedy", "return", title=title)
     for name, outcome in outcomes.items():
         table.add_row(name, f"{outcome.success:.1%}", f"{outcome.greedy_success:.1%}", f"{outcome.mean_return:.3f}")
     console.print(table)

@@ -2,17 +2,30 @@
 
 about: one sentence
 settings: {student: text, plans: {enabled: true}}   # of every rung; names and values as in the configuration of a run
+methods:                                            # who climbs, each with settings of its own
+  mutual: {method: mutual}
+turn: 50000                                         # left out: a rung is done in one go, and the next one follows
 rungs:                                              # the easiest first
   - {task: "babyai:GoToLocal", frames: 100000, mastered: 0.9}
+like: babyai                                        # left out: what is not said here is as in that ladder
 
 A rung ends when its frames are spent, or when the success over the last 100 training episodes (trials left out) is half
 way between ``mastered`` and 1: a mean over 100 episodes wavers, and reaches any level below that by luck. It is
-mastered if the pair's success in held-out episodes is ``mastered`` or more. If not, the climb is over, for nothing is
-built on what was not learnt. Every rung is a run with a folder of its own, and a finished one is never run again.
+mastered if the pair's success in held-out episodes is ``mastered`` or more. If not, it goes on with the frames that are
+left; when there are none the climb is over, for nothing is built on what was not learnt. The latest rungs that are
+mastered are rehearsed by some of the environments of later ones, and all are measured once more at the end. A climb is
+made of runs, each with a folder of its own, and a finished one is never run again.
+
+With ``turn`` the next rung is chosen by learning progress: the climb is made of turns of so many frames, and each goes
+to the rung whose success changed most between its last two turns (Matiisen et al. 2017, "Teacher-Student Curriculum
+Learning"), or to the first rung not tried yet where none changed by ``STANDSTILL``; that keeps the hard ones for later,
+and lets a rung wait that does not move. A rung that has spent its frames gets no turn any more, and the climb is over
+when none can have one.
 """
 
+import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +34,7 @@ from rich.console import Console
 
 from cotutor.config import TrainConfig, from_values, from_yaml, merge, validate
 from cotutor.errors import UserError
+from cotutor.inspect import success_on
 from cotutor.report import write_report
 from cotutor.runs.folder import RunFolder, read_summary
 from cotutor.runs.summary import Summary
@@ -29,6 +43,10 @@ from cotutor.tasks import make_task
 from cotutor.train import train
 
 Settings = dict[str, Any]
+
+STANDSTILL = 0.05
+"""Change of success between two turns below which a rung does not move."""
+AT_THE_END = "remembered.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,41 +72,78 @@ class Ladder:
         name: Its name.
         about: What it is about.
         settings: What is set for every rung.
+        methods: Who may climb, by name, with settings of their own.
         rungs: The easiest first.
+        turn: Frames of a turn where rungs are chosen by learning progress; 0 where one follows the other.
     """
 
     name: str
     about: str
     settings: Settings
+    methods: dict[str, Settings]
     rungs: tuple[Rung, ...]
+    turn: int = 0
 
-    def configs(self, out: Path, settings: Settings) -> list[TrainConfig]:
-        """Returns the configuration of each rung's run, its folder below ``out``.
+    def settings_of(self, method: str) -> Settings:
+        """Returns the settings of one who climbs.
+
+        Raises:
+            UserError: The ladder has no such method.
+        """
+        if method not in self.methods:
+            raise UserError(
+                f"The ladder {self.name} has no method {method!r}: choose one of {', '.join(self.methods)}."
+            )
+        return merge(self.settings, self.methods[method])
+
+    def config(self, rung: Rung, climbs: Sequence["Climbed"], out: Path, settings: Settings) -> TrainConfig:
+        """Returns the configuration of the next run, its folder below ``out``.
+
+        Args:
+            rung: What it is to learn.
+            climbs: The runs before it.
+            out: The climb's folder.
+            settings: What is set for every rung of this climb.
 
         Raises:
             UserError: A setting is unknown or out of range.
         """
-        folders = [out / f"{number:02}-{rung.task.rpartition(':')[2]}" for number, rung in enumerate(self.rungs, 1)]
-        starts = [None, *map(str, folders)]
-        above = [*(rung.task for rung in self.rungs[1:]), ""]
-        configs = []
-        for rung, folder, start, harder in zip(self.rungs, folders, starts, above, strict=False):
-            own: Settings = {"task": rung.task, "frames": rung.frames, "enough": (1 + rung.mastered) / 2}
-            own |= {"run_dir": str(folder), "start": start, "transfer_task": harder}
-            config = from_values(merge(self.settings, settings, own))
-            validate(config)
-            configs.append(config)
-        return configs
+        spent = frames_spent(rung, climbs)
+        above = self.rungs[self.rungs.index(rung) + 1 :]
+        own: Settings = {
+            "task": rung.task,
+            "frames": min(self.turn or rung.frames, rung.frames - spent),
+            "enough": (1 + rung.mastered) / 2,
+            "run_dir": str(out / f"{len(climbs) + 1:02}-{rung.task.rpartition(':')[2]}"),
+            "start": str(climbs[-1].folder.path) if climbs else None,
+            "rehearse": list(dict.fromkeys(each.rung.task for each in climbs if each.mastered and each.rung != rung)),
+            "transfer_task": above[0].task if above and not self.turn else "",
+        }
+        config = from_values(merge(settings, own))
+        validate(config)
+        return config
+
+    def next_rung(self, climbs: Sequence["Climbed"]) -> Rung | None:
+        """Returns what to learn next; None when all is mastered, or nothing more can be tried."""
+        left = [rung for rung in self.rungs if not is_mastered(rung, climbs)]
+        if not self.turn:
+            return left[0] if left and frames_spent(left[0], climbs) < left[0].frames else None
+        open_rungs = [rung for rung in left if frames_spent(rung, climbs) < rung.frames]
+        tried = [rung for rung in open_rungs if frames_spent(rung, climbs)]
+        moving = max(tried, key=lambda rung: progress(rung, climbs), default=None)
+        if moving is not None and (progress(moving, climbs) >= STANDSTILL or len(tried) == len(open_rungs)):
+            return moving
+        return next((rung for rung in open_rungs if rung not in tried), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Climbed:
-    """A rung that was tried.
+    """A run of a climb.
 
     Attributes:
-        rung: Which one.
-        folder: Its run's.
-        summary: What its run came to.
+        rung: What it was to learn.
+        folder: Its folder.
+        summary: What it came to.
     """
 
     rung: Rung
@@ -97,8 +152,24 @@ class Climbed:
 
     @property
     def mastered(self) -> bool:
-        """Whether it was mastered, judged by the held-out episodes."""
+        """Whether the rung was mastered, judged by the held-out episodes."""
         return self.summary.pair_success >= self.rung.mastered
+
+
+def frames_spent(rung: Rung, climbs: Sequence[Climbed]) -> int:
+    """Returns how many frames a rung took so far."""
+    return sum(climbed.summary.frames for climbed in climbs if climbed.rung == rung)
+
+
+def is_mastered(rung: Rung, climbs: Sequence[Climbed]) -> bool:
+    """Tells whether a rung was mastered when it was last tried."""
+    return next((climbed.mastered for climbed in reversed(climbs) if climbed.rung == rung), False)
+
+
+def progress(rung: Rung, climbs: Sequence[Climbed]) -> float:
+    """Returns how much a rung's success changed between its last two turns; before the first it counts as zero."""
+    history = [0.0, *(climbed.summary.pair_success for climbed in climbs if climbed.rung == rung)]
+    return abs(history[-1] - history[-2])
 
 
 def load_ladder(name: str) -> Ladder:
@@ -117,53 +188,105 @@ def parse_ladder(name: str, text: str) -> Ladder:
         UserError: It is not a ladder; one sentence says where.
     """
     values = parse("ladder", name, text)
-    if not isinstance(values, dict) or set(values) != {"about", "settings", "rungs"}:
-        raise UserError(f"The ladder {name} must have about, settings and rungs, and nothing else.")
-    if not isinstance(values["settings"], dict) or not isinstance(values["rungs"], list) or not values["rungs"]:
-        raise UserError(f"The ladder {name} must have a mapping of settings and a list of rungs.")
+    if isinstance(values, dict) and "like" in values:
+        like = parse("ladder", *read("ladder", str(values.pop("like"))))
+        values = {**(like if isinstance(like, dict) else {}), **values}
+    if not isinstance(values, dict) or set(values) - {"turn"} != {"about", "settings", "methods", "rungs"}:
+        raise UserError(
+            f"The ladder {name} must have about, settings, methods and rungs, and nothing else but turn and like."
+        )
+    methods = values["methods"] if isinstance(values["methods"], dict) else {}
+    if not methods or not all(isinstance(each, dict) for each in (values["settings"], *methods.values())):
+        raise UserError(f"The ladder {name} must have a mapping of settings, and one for each of its methods.")
+    if not isinstance(values["rungs"], list) or not values["rungs"]:
+        raise UserError(f"The ladder {name} must have a list of rungs.")
+    turn = values.get("turn", 0)
+    if type(turn) is not int or turn < 0:
+        raise UserError(f"The ladder {name} has {turn!r} as turn, but it must be a number of frames.")
     rungs = tuple(_rung(name, number, rung) for number, rung in enumerate(values["rungs"], 1))
-    ladder = Ladder(name, str(values["about"]), values["settings"], rungs)
+    ladder = Ladder(
+        name, str(values["about"]), values["settings"], {str(each): methods[each] for each in methods}, rungs, turn
+    )
     try:
-        ladder.configs(Path(name), {})
+        for method in ladder.methods:
+            for rung in rungs:
+                config = ladder.config(rung, [], Path(name), ladder.settings_of(method))
+                if config.arrows.rival is not None or config.arrows.language_policy:
+                    raise UserError(f"the method {config.method} cannot go on from another run, so it cannot climb.")
     except UserError as error:
         raise UserError(f"The ladder {name}: {error}") from error
     return ladder
 
 
 def climb(ladder: Ladder, out: Path, settings: Settings, console: Console) -> Iterator[Climbed]:
-    """Yields the rungs one after the other, as far as they are mastered, and the first that is not.
+    """Yields the runs one after the other, as long as there is something to learn that was not tried in vain.
+
+    Args:
+        ladder: What is climbed.
+        out: The climb's folder.
+        settings: What is set for every rung: those of one of the ladder's methods, and what this climb sets.
+        console: Where to show progress.
 
     Raises:
-        UserError: A setting is out of range, or a rung's folder holds a run with other settings.
+        UserError: A setting is out of range, or a run's folder holds one with other settings.
     """
-    configs = ladder.configs(out, settings)
+    ladder.config(ladder.rungs[0], [], out, settings)
     for rung in ladder.rungs:
         make_task(rung.task)
-    for rung, config in zip(ladder.rungs, configs, strict=True):
+    climbs: list[Climbed] = []
+    while (rung := ladder.next_rung(climbs)) is not None:
+        config = ladder.config(rung, climbs, out, settings)
         folder = RunFolder(config.run_dir or out)
         if not folder.summary.is_file():
-            shutil.rmtree(folder.path, ignore_errors=True)
+            _clear(out, len(climbs))
             console.print(f"[bold]{rung.task}[/]", highlight=False)
             train(config, console)
         elif _alike(from_yaml(folder.config)) != _alike(config):
             raise UserError(f"The run in {folder.path} was made with other settings: choose another --out.")
         if not (folder.path / "report.html").is_file():
             write_report(folder.path)
-        climbed = Climbed(rung, folder, read_summary(folder))
-        yield climbed
-        if not climbed.mastered:
-            return
+        climbs.append(Climbed(rung, folder, read_summary(folder)))
+        yield climbs[-1]
+
+
+def remembered(climbs: Sequence[Climbed], out: Path, console: Console) -> dict[str, float]:
+    """Returns the pair's success, when the climb is over, on every task that it mastered on its way.
+
+    It is measured once, and then read from ``remembered.json`` as long as the climb ends at the same run.
+    """
+    last, kept = climbs[-1], out / AT_THE_END
+    if kept.is_file() and (known := json.loads(kept.read_text()))["run"] == last.folder.path.name:
+        return known["success"]
+    tasks = dict.fromkeys(climbed.rung.task for climbed in climbs if climbed.mastered)
+    with console.status("measuring what is remembered of the rungs before"):
+        success = success_on(last.folder.path, tasks, last.summary.eval_episodes)
+    partial = kept.with_suffix(".partial")
+    partial.write_text(json.dumps({"run": last.folder.path.name, "success": success}, indent=2) + "\n")
+    partial.replace(kept)
+    return success
+
+
+def _clear(out: Path, done: int) -> None:
+    """Removes what a climb left after its first ``done`` runs: it grew out of a run that is not there any more."""
+    for folder in out.glob("[0-9][0-9]-*"):
+        if int(folder.name[:2]) > done and RunFolder(folder).config.is_file():
+            shutil.rmtree(folder)
+    (out / AT_THE_END).unlink(missing_ok=True)
 
 
 def _alike(config: TrainConfig) -> TrainConfig:
-    """Returns a rung's configuration without what depends on where the climb is, and on what comes after it."""
+    """Returns a run's configuration without what depends on where the climb is, and on what comes after it."""
     return replace(config, run_dir=None, start=None, transfer_task="", threads=0)
 
 
 def _rung(ladder: str, number: int, values: Any) -> Rung:
     if not isinstance(values, dict) or set(values) != {"task", "frames", "mastered"}:
         raise UserError(f"The ladder {ladder} must have task, frames and mastered at rung {number}, and nothing else.")
-    mastered = values["mastered"]
+    frames, mastered = values["frames"], values["mastered"]
+    if type(frames) is not int or frames < 1:
+        raise UserError(
+            f"The ladder {ladder} has {frames!r} as frames at rung {number}, but it must be a number of them."
+        )
     if not isinstance(mastered, int | float) or not 0 < mastered <= 1:
         raise UserError(f"The ladder {ladder} has {mastered} as mastered at rung {number}, but it must be in (0, 1].")
-    return Rung(str(values["task"]), values["frames"], float(mastered))
+    return Rung(str(values["task"]), frames, float(mastered))

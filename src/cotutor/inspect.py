@@ -1,5 +1,6 @@
 """A finished run, looked into: measured again, or asked about one state."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +12,13 @@ from cotutor.evaluation import (
     Outcome,
     evaluate,
     expert_actor,
+    run_episodes,
     teacher_actor,
 )
 from cotutor.replays import Replay, read_replays, record
 from cotutor.runs import folder as runs
 from cotutor.tasks.base import HELD_OUT_SEED
-from cotutor.train import Pair, build
+from cotutor.train import Pair, another_task, build
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,21 @@ def load(path: Path) -> tuple[Pair, str]:
     return pair, config.student
 
 
-def evaluate_run(path: Path, episodes: int) -> dict[str, Outcome]:
-    """Measures pair, student, teacher and bot, those of them that there are, on the same held-out episodes."""
+def evaluate_run(path: Path, episodes: int, on: str = "") -> dict[str, Outcome]:
+    """Measures pair, student, teacher and bot, those of them that there are, on the same held-out episodes.
+
+    Args:
+        path: The run's folder.
+        episodes: How many episodes.
+        on: Another task than the run's own, of the same kind.
+
+    Raises:
+        UserError: ``path`` is not the folder of a finished run, or the student cannot read the other task.
+    """
     if episodes < 1:
         raise UserError(f"--episodes is {episodes}, but must be at least 1.")
     pair, student = load(path)
-    task = pair.task
+    task = another_task(runs.open_run(path)[1], pair, on) if on else pair.task
     actors = {"student": pair.alone}
     if pair.adviser is not None:
         actors = {
@@ -76,6 +87,18 @@ def evaluate_run(path: Path, episodes: int) -> dict[str, Outcome]:
     if task.has_expert:
         actors["bot"] = expert_actor(task)
     return {name: evaluate(task, student, actor, episodes) for name, actor in actors.items()}
+
+
+def success_on(path: Path, tasks: Iterable[str], episodes: int) -> dict[str, float]:
+    """Returns the success of a run's pair in held-out episodes of other tasks of the same kind."""
+    pair, student = load(path)
+    _, config = runs.open_run(path)
+    actor = pair.actor if config.arrows.teacher else pair.alone
+    returns = {
+        name: run_episodes(another_task(config, pair, name), student, actor, episodes, HELD_OUT_SEED, greedy=False)
+        for name in tasks
+    }
+    return {name: float((returns_E > 0).mean()) for name, returns_E in returns.items()}
 
 
 def replays_of_run(path: Path, episodes: int | None) -> list[Replay]:

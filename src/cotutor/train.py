@@ -5,8 +5,9 @@ import time
 from collections import deque
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
 TRIALS_SHOWN = 32
 CURVE_CONTEXTS = 64
+SEEDS_OF_A_RUN = 1_000_000
+"""Seeds between those of a run and those of the one that goes on from it."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Pair:
         loop: The rounds, with the adviser that they are about.
         language: The rounds of a language model that is the student itself.
         worker: The student at the low level, where ``model`` plans.
+        rehearsing: How many of the model's environments, the first ones, practise other tasks.
     """
 
     task: Task
@@ -65,6 +69,7 @@ class Pair:
     loop: Loop | None
     language: "LanguageRounds | None" = None
     worker: Worker | None = None
+    rehearsing: int = 0
 
     @property
     def adviser(self) -> Adviser | None:
@@ -107,6 +112,8 @@ def build(config: TrainConfig) -> Pair:
     validate(config)
     torch.set_num_threads(config.threads or os.cpu_count() or 1)
     task = _task(config, config.task)
+    if config.rehearse and (config.arrows.rival is not None or config.arrows.language_policy):
+        raise UserError(f"The method {config.method} cannot rehearse: leave out --rehearse.")
     if config.plans.enabled:
         return _build_planned(task, config)
     if config.arrows.language_policy:
@@ -115,13 +122,14 @@ def build(config: TrainConfig) -> Pair:
 
         model = make_language_ppo(task, make_envs(task, config.student, config.llm_policy.envs), config)
         return Pair(task, model, None, LanguageRounds(model))
-    envs = make_envs(task, config.student, config.ppo.envs)
+    rehearsed = _rehearsed(config, task)
+    envs = make_envs(task, config.student, config.ppo.envs, rehearsed)
     if not config.arrows.teacher:
-        return Pair(task, make_ppo(envs, config), None)
+        return Pair(task, make_ppo(envs, config), None, rehearsing=len(rehearsed))
     if config.arrows.rival is not None:
         return Pair(task, *make_rival(config.arrows.rival, envs, task, config))
-    guide, loop = attach(envs, task, config)
-    return Pair(task, make_ppo(guide, config, GuidedPolicy), loop)
+    guide, loop = attach(envs, task, config, len(rehearsed))
+    return Pair(task, make_ppo(guide, config, GuidedPolicy), loop, rehearsing=len(rehearsed))
 
 
 def _build_planned(task: Task, config: TrainConfig) -> Pair:
@@ -133,17 +141,49 @@ def _build_planned(task: Task, config: TrainConfig) -> Pair:
         raise UserError("Worked examples of plans are not there yet: leave out --shots.")
     worker = Worker(task, config)
     plan = Plan(task, worker, config.plans)
-    envs = VecMonitor(PlannedVecEnv([partial(PlannedEnv, plan, learning=True)] * config.ppo.envs))
+    earlier = [_planned(each, plan) for each in _rehearsed(config, task)]
+    plans = [*earlier, *[plan] * (config.ppo.envs - len(earlier))]
+    envs = VecMonitor(PlannedVecEnv([partial(PlannedEnv, each, learning=True) for each in plans]))
     if not config.arrows.teacher:
         config = replace(config, method="one-way", teacher="uniform")
-    guide, loop = attach(envs, plan, config)
-    return Pair(plan, make_manager(guide, plan, config), loop, worker=worker)
+    guide, loop = attach(envs, plan, config, len(earlier))
+    return Pair(plan, make_manager(guide, plan, config), loop, worker=worker, rehearsing=len(earlier))
 
 
 def _task(config: TrainConfig, name: str) -> Task:
     words = config.verbalizer
     memory = words.memory or config.plans.enabled
     return make_task(name, positions=words.positions, focus=words.focus, memory=memory)
+
+
+def _rehearsed(config: TrainConfig, task: Task) -> list[Task]:
+    """Returns a task for each environment that rehearses: the latest learnt, in turn; at least one learns the new one.
+
+    Raises:
+        UserError: One of them is not observed like ``task``.
+    """
+    count = min(max(1, round(config.rehearsal * config.ppo.envs)), config.ppo.envs - 1) if config.rehearsal else 0
+    latest_first = dict.fromkeys(reversed(config.rehearse))
+    tasks = [_of_its_kind(config, name, task) for name in islice(latest_first, count)]
+    return list(islice(cycle(tasks), count)) if tasks else []
+
+
+def _of_its_kind(config: TrainConfig, name: str, task: Task) -> Task:
+    """Returns the task called ``name``, in which the student must be able to act as it does in ``task``.
+
+    Raises:
+        UserError: There is none, or it has other observations or actions.
+    """
+    other = _task(config, name)
+    theirs, ours = other.spoken(config.student), task.spoken(config.student)
+    if theirs.observation_space != ours.observation_space or theirs.action_space != ours.action_space:
+        raise UserError(f"The task {name} is not observed like {config.task}: choose one of its kind.")
+    return other
+
+
+def _planned(task: Task, plan: Plan) -> Plan:
+    """Returns plans for another level, pursued by the same worker."""
+    return Plan(cast(BabyAI, task), plan.worker, plan.config)
 
 
 class Recorder(BaseCallback):
@@ -153,11 +193,20 @@ class Recorder(BaseCallback):
         ledger: Where to write.
         display: Where to show.
         enough: Success over the last 100 episodes at which training ends; 0 for none.
+        rehearsing: How many environments, the first ones, rehearse other tasks; their episodes are left out.
         teacher_agreement: Measures the teacher's agreement with the bot, None where there is none.
     """
 
-    def __init__(self, ledger: Ledger, display: ProgressDisplay, enough: float = 0.0, teacher_agreement=None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        display: ProgressDisplay,
+        enough: float = 0.0,
+        rehearsing: int = 0,
+        teacher_agreement=None,
+    ) -> None:
         super().__init__()
+        self.rehearsing = rehearsing
         self.ledger = ledger
         self.display = display
         self.enough = enough
@@ -181,7 +230,7 @@ class Recorder(BaseCallback):
         self.report = report
 
     def _on_step(self) -> bool:
-        for info in self.locals["infos"]:
+        for info in self.locals["infos"][self.rehearsing :]:
             if "episode" in info:
                 self._episode(info)
         return not (self.enough and len(self.recent) == WINDOW and np.mean(self.recent) >= self.enough)
@@ -238,15 +287,14 @@ def train(config: TrainConfig, console: Console) -> tuple[RunFolder, Summary]:
     """
     runs.ensure_free(config)
     pair = build(config)
-    if config.start is not None:
-        go_on(config, config.start, pair)
-    transfer = _transfer_task(config, pair) if config.transfer_task else None
+    runs_before = 0 if config.start is None else go_on(config, config.start, pair)
+    transfer = another_task(config, pair, config.transfer_task) if config.transfer_task else None
     folder = runs.create(config)
     ledger = Ledger(folder.ledger)
     states = agreement_states(pair.task, config.agreement_states, seed=0) if _measurable(pair) else []
     try:
         with ProgressDisplay(console, config.frames) as display:
-            recorder = Recorder(ledger, display, config.enough, _agreement_curve(pair, states))
+            recorder = Recorder(ledger, display, config.enough, pair.rehearsing, _agreement_curve(pair, states))
             callbacks: list[BaseCallback] = []
             if pair.worker is not None:
                 callbacks.append(Pursuits(pair.worker))
@@ -264,7 +312,7 @@ def train(config: TrainConfig, console: Console) -> tuple[RunFolder, Summary]:
         # before anything is measured, which asks about contexts that training never met
         runs.save_dialogue(folder, pair.adviser)
     with console.status("measuring what pair, student and teacher can do on held-out episodes"):
-        summary = _summarise(config, pair, recorder, states, cost, transfer)
+        summary = _summarise(config, pair, recorder, states, cost | {"runs_before": runs_before}, transfer)
         write_replays(folder.replays, record(pair, config.student, config.replays, HELD_OUT_SEED))
     runs.write_summary(folder, summary)
     return folder, summary
@@ -321,9 +369,11 @@ def _summarise(
         }
         before = teacher_actor(task, teacher, untaught=True)
         after = before if teacher.version == 0 else teacher_actor(task, teacher)
-        teacher_fields["teacher_success_before"] = _success(config, task, before)
+        teacher_fields["teacher_success_before"] = _success(config, task, before, config.teacher_eval_episodes)
         teacher_fields["teacher_success_after"] = (
-            teacher_fields["teacher_success_before"] if teacher.version == 0 else _success(config, task, after)
+            teacher_fields["teacher_success_before"]
+            if teacher.version == 0
+            else _success(config, task, after, config.teacher_eval_episodes)
         )
         if states:
             teacher_fields["agreement_ceiling"] = ceiling(states)
@@ -351,8 +401,11 @@ def _summarise(
     )
 
 
-def go_on(config: TrainConfig, start: Path, pair: Pair) -> None:
-    """Reads what a finished run learnt into a pair of the same kind."""
+def go_on(config: TrainConfig, start: Path, pair: Pair) -> int:
+    """Reads what a finished run learnt into a pair of the same kind, and returns how many runs came before it.
+
+    The environments are seeded anew, or the run would meet the same levels as the one before in the same order.
+    """
     if config.arrows.rival is not None or config.arrows.language_policy:
         raise UserError(f"A run of {config.method} cannot go on from another: leave out --start.")
     folder, before = runs.open_run(start)
@@ -362,37 +415,44 @@ def go_on(config: TrainConfig, start: Path, pair: Pair) -> None:
     runs.load_pair(folder, pair.model.policy, pair.working)
     if pair.adviser is not None:
         runs.load_dialogue(folder, pair.adviser)
+    runs_before = runs.read_summary(folder).runs_before + 1
+    envs = pair.model.get_env()
+    assert envs is not None
+    envs.seed(config.seed + SEEDS_OF_A_RUN * runs_before)
+    return runs_before
 
 
-def _transfer_task(config: TrainConfig, pair: Pair) -> Task:
-    """Returns the other task, which the student must be able to read."""
-    task = _task(config, config.transfer_task)
-    if isinstance(pair.task, Plan) and isinstance(task, BabyAI):
-        task = Plan(task, pair.task.worker, config.plans)
-    if task.spoken(config.student).observation_space != pair.task.spoken(config.student).observation_space:
-        raise UserError(
-            f"The transfer task {config.transfer_task} is not observed like {config.task}: choose one of its kind."
-        )
-    return task
+def another_task(config: TrainConfig, pair: Pair, name: str) -> Task:
+    """Returns another task for a finished pair, at the level at which it acts.
+
+    Raises:
+        UserError: There is no such task, or the student cannot read it.
+    """
+    if not isinstance(pair.task, Plan):
+        other = _of_its_kind(config, name, pair.task)
+    else:
+        other = _planned(_of_its_kind(config, name, pair.task.world), pair.task)
+    if pair.teacher is not None and pair.teacher.privileged and not other.has_expert:
+        raise UserError(f"The teacher {config.teacher} knows nothing of {name}, which has no bot: choose another task.")
+    return other
 
 
 def _measure_transfer(config: TrainConfig, pair: Pair, task: Task) -> dict[str, Any]:
     """Returns how the finished pair does on the other task, nothing of which was ever taught."""
-    together = evaluate(task, config.student, pair.actor, config.eval_episodes)
-    alone = evaluate(task, config.student, pair.alone, config.eval_episodes)
     measured: dict[str, Any] = {
         "transfer_task": config.transfer_task,
-        "transfer_pair_success": together.success,
-        "transfer_student_success": alone.success,
+        "transfer_pair_success": _success(config, task, pair.actor, config.eval_episodes),
+        "transfer_student_success": _success(config, task, pair.alone, config.eval_episodes),
     }
     if pair.teacher is not None:
-        measured["transfer_teacher_success"] = _success(config, task, teacher_actor(task, pair.teacher))
+        actor = teacher_actor(task, pair.teacher)
+        measured["transfer_teacher_success"] = _success(config, task, actor, config.teacher_eval_episodes)
     if pair.teacher is not None and _measurable(pair):
         states = agreement_states(task, config.agreement_states)
         measured["transfer_bot_agreement"] = bot_agreement(task, pair.teacher, states)
     return measured
 
 
-def _success(config: TrainConfig, task: Task, actor) -> float:
-    outcome = run_episodes(task, config.student, actor, config.teacher_eval_episodes, HELD_OUT_SEED, greedy=False)
+def _success(config: TrainConfig, task: Task, actor: Actor, episodes: int) -> float:
+    outcome = run_episodes(task, config.student, actor, episodes, HELD_OUT_SEED, greedy=False)
     return float((outcome > 0).mean())

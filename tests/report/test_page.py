@@ -178,6 +178,8 @@ def test_settings_leave_out_the_folder(tmp_path):
         "seed",
         "frames",
         "enough",
+        "rehearse",
+        "rehearsal",
         "eval_episodes",
         "transfer_task",
         "replays",

@@ -1,10 +1,10 @@
 """The page of a climb."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from cotutor.climb import Climbed, Ladder
+from cotutor.climb import Climbed, Ladder, is_mastered
 from cotutor.report.document import duration, write_page
 from cotutor.report.figures import climb_figure
 from cotutor.report.verdict import percent
@@ -16,16 +16,27 @@ TITLES = (
     "pair",
     "student alone",
     "teacher",
-    "next rung: pair",
-    "next rung: teacher",
+    "next: pair",
+    "next: teacher",
     "mastered",
+    "at the end",
 )
 
 
-def write_climb(ladder: Ladder, climbs: Sequence[Climbed], out: Path) -> Path:
-    """Writes ``report.html`` into the folder of a climb and returns it."""
+def write_climb(ladder: Ladder, climbs: Sequence[Climbed], out: Path, remembered: Mapping[str, float]) -> Path:
+    """Writes ``report.html`` into the folder of a climb and returns it.
+
+    Args:
+        ladder: What is climbed.
+        climbs: The runs so far.
+        out: The climb's folder.
+        remembered: Success at the end on the tasks mastered, empty as long as the climb goes on.
+    """
     figure = climb_figure([(climbed.rung.task, climbed.folder.ledger, climbed.summary.frames) for climbed in climbs])
-    rows = [{"cells": cells(climbed), "link": f"{quote(climbed.folder.path.name)}/report.html"} for climbed in climbs]
+    rows = [
+        {"cells": cells(climbed, remembered), "link": f"{quote(climbed.folder.path.name)}/report.html"}
+        for climbed in climbs
+    ]
     return write_page(
         out / "report.html",
         "climb.html.jinja",
@@ -42,17 +53,17 @@ def write_climb(ladder: Ladder, climbs: Sequence[Climbed], out: Path) -> Path:
 
 def verdict(ladder: Ladder, climbs: Sequence[Climbed]) -> str:
     """Returns in one sentence how far the climb got."""
-    mastered = sum(climbed.mastered for climbed in climbs)
+    mastered = sum(is_mastered(rung, climbs) for rung in ladder.rungs)
     frames = sum(climbed.summary.frames for climbed in climbs)
     text = f"{mastered} of {len(ladder.rungs)} rungs are mastered after {frames:,} frames"
     last = climbs[-1]
     if last.mastered:
         return f"{text}."
-    return f"{text}; the climb ended at {last.rung.task}, with {percent(last.summary.pair_success)} of success."
+    return f"{text}; the last one tried is {last.rung.task}, with {percent(last.summary.pair_success)} of success."
 
 
-def cells(climbed: Climbed) -> tuple[str, ...]:
-    """Returns a rung's row of the table."""
+def cells(climbed: Climbed, remembered: Mapping[str, float]) -> tuple[str, ...]:
+    """Returns the row of a run in the table."""
     summary = climbed.summary
     return (
         climbed.rung.task,
@@ -64,6 +75,7 @@ def cells(climbed: Climbed) -> tuple[str, ...]:
         _share(summary.transfer_pair_success),
         _share(summary.transfer_teacher_success),
         "yes" if climbed.mastered else "no",
+        _share(remembered.get(climbed.rung.task)),
     )
 
 

@@ -48,6 +48,7 @@ class Summary:
         transfer_student_success: Success of the student without any advice there.
         transfer_teacher_success: Success of the taught teacher alone there.
         transfer_bot_agreement: Share of states in which the taught teacher's best option is right there.
+        runs_before: How many runs it went on from, one after the other.
         repeatable: False if the teacher's budget was wall-clock time.
     """
 
@@ -84,6 +85,7 @@ class Summary:
     transfer_teacher_success: float | None = None
     transfer_bot_agreement: float | None = None
     teacher_tokens: int | None = None
+    runs_before: int = 0
 
 
 TIMES = ("wall_seconds", "teacher_seconds")
