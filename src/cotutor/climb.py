@@ -36,7 +36,7 @@ from cotutor.config import TrainConfig, from_values, from_yaml, merge, validate
 from cotutor.errors import UserError
 from cotutor.inspect import success_on
 from cotutor.report import write_report
-from cotutor.runs.folder import RunFolder, read_summary
+from cotutor.runs.folder import RunFolder, read_summary, write_whole
 from cotutor.runs.summary import Summary
 from cotutor.shipped import parse, read
 from cotutor.tasks import make_task
@@ -62,6 +62,10 @@ class Rung:
     task: str
     frames: int
     mastered: float
+
+    def is_met_by(self, summary: Summary) -> bool:
+        """Tells whether a run mastered it, judged by the pair's held-out episodes."""
+        return summary.pair_success >= self.mastered
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +156,8 @@ class Climbed:
 
     @property
     def mastered(self) -> bool:
-        """Whether the rung was mastered, judged by the held-out episodes."""
-        return self.summary.pair_success >= self.rung.mastered
+        """Whether the rung was mastered."""
+        return self.rung.is_met_by(self.summary)
 
 
 def frames_spent(rung: Rung, climbs: Sequence[Climbed]) -> int:
@@ -260,9 +264,7 @@ def remembered(climbs: Sequence[Climbed], out: Path, console: Console) -> dict[s
     tasks = dict.fromkeys(climbed.rung.task for climbed in climbs if climbed.mastered)
     with console.status("measuring what is remembered of the rungs before"):
         success = success_on(last.folder.path, tasks, last.summary.eval_episodes)
-    partial = kept.with_suffix(".partial")
-    partial.write_text(json.dumps({"run": last.folder.path.name, "success": success}, indent=2) + "\n")
-    partial.replace(kept)
+    write_whole(kept, json.dumps({"run": last.folder.path.name, "success": success}, indent=2) + "\n")
     return success
 
 

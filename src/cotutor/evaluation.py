@@ -46,6 +46,11 @@ def evaluate(task: Task, student: str, actor: Actor, episodes: int, seed: int = 
     return Outcome(float((drawn > 0).mean()), float(drawn.mean()), float((greedy > 0).mean()), episodes)
 
 
+def success(task: Task, student: str, actor: Actor, episodes: int) -> float:
+    """Returns the share of held-out episodes in which an actor that draws its actions accomplishes the mission."""
+    return float((run_episodes(task, student, actor, episodes, HELD_OUT_SEED, greedy=False) > 0).mean())
+
+
 def run_episodes(task: Task, student: str, actor: Actor, episodes: int, seed: int, greedy: bool) -> FloatArray:
     """Returns the return of each episode, shape (episodes,); episode i has environment seed ``seed`` + i.
 

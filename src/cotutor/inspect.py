@@ -12,7 +12,7 @@ from cotutor.evaluation import (
     Outcome,
     evaluate,
     expert_actor,
-    run_episodes,
+    success,
     teacher_actor,
 )
 from cotutor.replays import Replay, read_replays, record
@@ -94,11 +94,7 @@ def success_on(path: Path, tasks: Iterable[str], episodes: int) -> dict[str, flo
     pair, student = load(path)
     _, config = runs.open_run(path)
     actor = pair.actor if config.arrows.teacher else pair.alone
-    returns = {
-        name: run_episodes(another_task(config, pair, name), student, actor, episodes, HELD_OUT_SEED, greedy=False)
-        for name in tasks
-    }
-    return {name: float((returns_E > 0).mean()) for name, returns_E in returns.items()}
+    return {name: success(another_task(config, pair, name), student, actor, episodes) for name in tasks}
 
 
 def replays_of_run(path: Path, episodes: int | None) -> list[Replay]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from cotutor.errors import UserError
 from cotutor.evaluation import Actor, draw, student_actor
+from cotutor.runs.folder import write_whole
 from cotutor.tasks.base import Task
 from cotutor.tasks.scene import Item, Scene
 from cotutor.types import FloatArray, Option, Question
@@ -101,9 +102,7 @@ def record(pair: "Pair", student: str, episodes: int, seed: int) -> list[Replay]
 
 def write_replays(path: Path, replays: Sequence[Replay]) -> None:
     """Writes ``replays.json`` at once or not at all."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps([encode(replay) for replay in replays], separators=(",", ":")), encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, json.dumps([encode(replay) for replay in replays], separators=(",", ":")))
 
 
 def read_replays(path: Path) -> list[Replay]:

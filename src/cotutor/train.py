@@ -22,7 +22,7 @@ from cotutor.adviser import Adviser
 from cotutor.attach import attach
 from cotutor.config import TrainConfig, validate
 from cotutor.errors import UserError
-from cotutor.evaluation import Actor, bot_agreement, evaluate, run_episodes, student_actor, teacher_actor
+from cotutor.evaluation import Actor, bot_agreement, evaluate, student_actor, success, teacher_actor
 from cotutor.loop import Loop, RoundReport
 from cotutor.plans.manager import make_manager
 from cotutor.plans.plan import Plan, PlannedEnv, PlannedVecEnv
@@ -312,7 +312,7 @@ def train(config: TrainConfig, console: Console) -> tuple[RunFolder, Summary]:
         # before anything is measured, which asks about contexts that training never met
         runs.save_dialogue(folder, pair.adviser)
     with console.status("measuring what pair, student and teacher can do on held-out episodes"):
-        summary = _summarise(config, pair, recorder, states, cost | {"runs_before": runs_before}, transfer)
+        summary = replace(_summarise(config, pair, recorder, states, cost, transfer), runs_before=runs_before)
         write_replays(folder.replays, record(pair, config.student, config.replays, HELD_OUT_SEED))
     runs.write_summary(folder, summary)
     return folder, summary
@@ -369,11 +369,11 @@ def _summarise(
         }
         before = teacher_actor(task, teacher, untaught=True)
         after = before if teacher.version == 0 else teacher_actor(task, teacher)
-        teacher_fields["teacher_success_before"] = _success(config, task, before, config.teacher_eval_episodes)
+        teacher_fields["teacher_success_before"] = success(task, config.student, before, config.teacher_eval_episodes)
         teacher_fields["teacher_success_after"] = (
             teacher_fields["teacher_success_before"]
             if teacher.version == 0
-            else _success(config, task, after, config.teacher_eval_episodes)
+            else success(task, config.student, after, config.teacher_eval_episodes)
         )
         if states:
             teacher_fields["agreement_ceiling"] = ceiling(states)
@@ -441,18 +441,13 @@ def _measure_transfer(config: TrainConfig, pair: Pair, task: Task) -> dict[str, 
     """Returns how the finished pair does on the other task, nothing of which was ever taught."""
     measured: dict[str, Any] = {
         "transfer_task": config.transfer_task,
-        "transfer_pair_success": _success(config, task, pair.actor, config.eval_episodes),
-        "transfer_student_success": _success(config, task, pair.alone, config.eval_episodes),
+        "transfer_pair_success": success(task, config.student, pair.actor, config.eval_episodes),
+        "transfer_student_success": success(task, config.student, pair.alone, config.eval_episodes),
     }
     if pair.teacher is not None:
         actor = teacher_actor(task, pair.teacher)
-        measured["transfer_teacher_success"] = _success(config, task, actor, config.teacher_eval_episodes)
+        measured["transfer_teacher_success"] = success(task, config.student, actor, config.teacher_eval_episodes)
     if pair.teacher is not None and _measurable(pair):
         states = agreement_states(task, config.agreement_states)
         measured["transfer_bot_agreement"] = bot_agreement(task, pair.teacher, states)
     return measured
-
-
-def _success(config: TrainConfig, task: Task, actor: Actor, episodes: int) -> float:
-    outcome = run_episodes(task, config.student, actor, episodes, HELD_OUT_SEED, greedy=False)
-    return float((outcome > 0).mean())

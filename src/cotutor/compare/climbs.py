@@ -74,13 +74,9 @@ def _tries(rung: Rung, climbs: Sequence[Sequence[KeptRun]]) -> list[list[KeptRun
     return [runs for runs in tries if runs]
 
 
-def _is_mastered(rung: Rung, runs: Sequence[KeptRun]) -> bool:
-    return runs[-1].summary.pair_success >= rung.mastered
-
-
 def _rungs_mastered(ladder: Ladder, climbs: Sequence[Sequence[KeptRun]]) -> str:
     counts = [
-        float(sum(_is_mastered(rung, runs) for rung in ladder.rungs for runs in _tries(rung, [climb])))
+        float(sum(rung.is_met_by(runs[-1].summary) for rung in ladder.rungs for runs in _tries(rung, [climb])))
         for climb in climbs
     ]
     if len(counts) < FEWEST:
@@ -93,7 +89,7 @@ def _rung(rung: Rung, climbs: Sequence[Sequence[KeptRun]]) -> str:
     tries = _tries(rung, climbs)
     if not tries:
         return "not reached"
-    mastered = sum(_is_mastered(rung, runs) for runs in tries)
+    mastered = sum(rung.is_met_by(runs[-1].summary) for runs in tries)
     success = median(runs[-1].summary.pair_success for runs in tries)
     frames = median(sum(run.summary.frames for run in runs) for runs in tries)
     seconds = median(sum(run.summary.wall_seconds for run in runs) for runs in tries)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from cotutor.errors import UserError
-from cotutor.runs.folder import RunFolder, read_summary
+from cotutor.runs.folder import RunFolder, read_summary, write_whole
 from cotutor.runs.ledger import read
 from cotutor.runs.summary import Summary
 
@@ -90,10 +90,7 @@ def write(run: KeptRun, folder: Path) -> Path:
     values = asdict(run)
     curve = values.pop("curve")
     lines = ",\n".join(f"    {json.dumps(name)}: {json.dumps(column)}" for name, column in curve.items())
-    text = json.dumps(values, indent=2)[:-2] + ',\n  "curve": {\n' + lines + "\n  }\n}\n"
-    partial = target.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(target)
+    write_whole(target, json.dumps(values, indent=2)[:-2] + ',\n  "curve": {\n' + lines + "\n  }\n}\n")
     return target
 
 

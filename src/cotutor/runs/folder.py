@@ -105,9 +105,14 @@ def open_run(path: Path) -> tuple[RunFolder, TrainConfig]:
 
 def write_summary(folder: RunFolder, summary: Summary) -> None:
     """Writes the summary at once or not at all."""
-    partial = folder.summary.with_suffix(".partial")
-    partial.write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")
-    partial.replace(folder.summary)
+    write_whole(folder.summary, json.dumps(asdict(summary), indent=2) + "\n")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file at once or not at all."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
 
 
 def read_summary(folder: RunFolder) -> Summary:
