@@ -111,6 +111,6 @@ def test_the_episodes_are_those_of_the_evaluation_kept_or_acted_again(tmp_path) 
     more = replays_of_run(folder.path, 3)
     assert len(kept) == 2
     assert more[:2] == kept
-    pair, student = load(folder.path)
-    returns = run_episodes(pair.task, student, pair.actor, 3, HELD_OUT_SEED, greedy=False)
+    pair, config = load(folder.path)
+    returns = run_episodes(pair.task, config.student, pair.actor, 3, HELD_OUT_SEED, greedy=False)
     assert [replay.success for replay in more] == (returns > 0).tolist()

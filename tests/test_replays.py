@@ -83,8 +83,8 @@ def highlighted(level) -> set[int]:
 
 
 def test_replays_are_the_first_episodes_of_the_evaluation(oracle):
-    pair, student = load(oracle.path)
-    returns = run_episodes(pair.task, student, pair.actor, 3, HELD_OUT_SEED, greedy=False)
+    pair, config = load(oracle.path)
+    returns = run_episodes(pair.task, config.student, pair.actor, 3, HELD_OUT_SEED, greedy=False)
     replays = read_replays(oracle.replays)
     assert [replay.seed for replay in replays] == [HELD_OUT_SEED, HELD_OUT_SEED + 1, HELD_OUT_SEED + 2]
     assert [sum(moment.reward for moment in replay.moments) for replay in replays] == pytest.approx(returns, abs=1e-4)
@@ -157,8 +157,8 @@ def test_ppo_has_nothing_of_a_teacher(ppo):
 
 
 def test_there_and_back_through_json_and_small(bow):
-    pair, student = load(bow.path)
-    replays = record(pair, student, 2, HELD_OUT_SEED + 50)
+    pair, config = load(bow.path)
+    replays = record(pair, config.student, 2, HELD_OUT_SEED + 50)
     for replay in replays:
         text = json.dumps(encode(replay), separators=(",", ":"))
         assert decode(json.loads(text)) == replay
@@ -183,9 +183,9 @@ def test_doors_and_loads_survive_json(bow):
 
 
 def test_a_task_without_a_scene_shows_its_picture(ppo, monkeypatch):
-    pair, student = load(ppo.path)
+    pair, config = load(ppo.path)
     monkeypatch.setattr(type(pair.task), "scene", Task.scene)
-    (replay,) = record(pair, student, 1, HELD_OUT_SEED)
+    (replay,) = record(pair, config.student, 1, HELD_OUT_SEED)
     assert isinstance(replay.end, str) and "WG" in replay.end
     assert decode(json.loads(json.dumps(encode(replay)))) == replay
 

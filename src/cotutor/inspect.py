@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cotutor.config import TrainConfig
 from cotutor.dialogue import softmax
 from cotutor.errors import UserError
 from cotutor.evaluation import (
@@ -50,8 +51,8 @@ class Inquiry:
     trust: float
 
 
-def load(path: Path) -> tuple[Pair, str]:
-    """Builds the pair of a finished run with what it has learnt, and returns it with the student's kind."""
+def load(path: Path) -> tuple[Pair, TrainConfig]:
+    """Builds the pair of a finished run with what it has learnt, and returns it with the run's configuration."""
     folder, config = runs.open_run(path)
     pair = build(config)
     if pair.loop is not None:
@@ -59,7 +60,7 @@ def load(path: Path) -> tuple[Pair, str]:
     runs.load_student(folder, pair.model.policy, pair.student, pair.working)
     if pair.adviser is not None:
         runs.load_dialogue(folder, pair.adviser)
-    return pair, config.student
+    return pair, config
 
 
 def evaluate_run(path: Path, episodes: int, on: str = "") -> dict[str, Outcome]:
@@ -75,8 +76,8 @@ def evaluate_run(path: Path, episodes: int, on: str = "") -> dict[str, Outcome]:
     """
     if episodes < 1:
         raise UserError(f"--episodes is {episodes}, but must be at least 1.")
-    pair, student = load(path)
-    task = another_task(runs.open_run(path)[1], pair, on) if on else pair.task
+    pair, config = load(path)
+    task = another_task(config, pair, on) if on else pair.task
     actors = {"student": pair.alone}
     if pair.adviser is not None:
         actors = {
@@ -86,15 +87,14 @@ def evaluate_run(path: Path, episodes: int, on: str = "") -> dict[str, Outcome]:
         }
     if task.has_expert:
         actors["bot"] = expert_actor(task)
-    return {name: evaluate(task, student, actor, episodes) for name, actor in actors.items()}
+    return {name: evaluate(task, config.student, actor, episodes) for name, actor in actors.items()}
 
 
 def success_on(path: Path, tasks: Iterable[str], episodes: int) -> dict[str, float]:
     """Returns the success of a run's pair in held-out episodes of other tasks of the same kind."""
-    pair, student = load(path)
-    _, config = runs.open_run(path)
+    pair, config = load(path)
     actor = pair.actor if config.arrows.teacher else pair.alone
-    return {name: success(another_task(config, pair, name), student, actor, episodes) for name in tasks}
+    return {name: success(another_task(config, pair, name), config.student, actor, episodes) for name in tasks}
 
 
 def replays_of_run(path: Path, episodes: int | None) -> list[Replay]:
@@ -114,8 +114,8 @@ def replays_of_run(path: Path, episodes: int | None) -> list[Replay]:
         raise UserError(f"There is no episode to show of {path}: say how many with --episodes, at least 1.")
     if wanted <= len(kept):
         return kept[:wanted]
-    pair, student = load(path)
-    return record(pair, student, wanted, HELD_OUT_SEED)
+    pair, _ = load(path)
+    return record(pair, config.student, wanted, HELD_OUT_SEED)
 
 
 def ask_run(path: Path, env_seed: int, step: int) -> Inquiry:
@@ -124,11 +124,11 @@ def ask_run(path: Path, env_seed: int, step: int) -> Inquiry:
     Raises:
         UserError: The run has no teacher that reads contexts, or the episode ends before that step.
     """
-    pair, student = load(path)
+    pair, config = load(path)
     adviser = pair.adviser
     if adviser is None or adviser.teacher.privileged:
         raise UserError(f"The run {path} has no teacher that reads contexts: there is nobody to ask.")
-    env, act = pair.task.spoken(student), pair.actor
+    env, act = pair.task.spoken(config.student), pair.actor
     draw = np.random.default_rng(env_seed)
     observation, info = env.reset(seed=HELD_OUT_SEED + env_seed)
     for taken in range(step):

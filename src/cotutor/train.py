@@ -35,7 +35,7 @@ from cotutor.runs.ledger import Ledger
 from cotutor.runs.progress import Glance, ProgressDisplay
 from cotutor.runs.summary import FIRST_POINT, WINDOW, Summary, frames_to_success
 from cotutor.students.guidance import GuidedPolicy
-from cotutor.students.ppo import make_envs, make_ppo
+from cotutor.students.ppo import make_envs, make_ppo, rehearsed_first
 from cotutor.tasks import make_task
 from cotutor.tasks.babyai import BabyAI
 from cotutor.tasks.base import HELD_OUT_SEED, Task
@@ -142,7 +142,7 @@ def _build_planned(task: Task, config: TrainConfig) -> Pair:
     worker = Worker(task, config)
     plan = Plan(task, worker, config.plans)
     earlier = [_planned(each, plan) for each in _rehearsed(config, task)]
-    plans = [*earlier, *[plan] * (config.ppo.envs - len(earlier))]
+    plans = rehearsed_first(earlier, plan, config.ppo.envs)
     envs = VecMonitor(PlannedVecEnv([partial(PlannedEnv, each, learning=True) for each in plans]))
     if not config.arrows.teacher:
         config = replace(config, method="one-way", teacher="uniform")
@@ -367,14 +367,11 @@ def _summarise(
             "teacher": config.teacher,
             "teacher_updates": teacher.version,
         }
-        before = teacher_actor(task, teacher, untaught=True)
-        after = before if teacher.version == 0 else teacher_actor(task, teacher)
-        teacher_fields["teacher_success_before"] = success(task, config.student, before, config.teacher_eval_episodes)
-        teacher_fields["teacher_success_after"] = (
-            teacher_fields["teacher_success_before"]
-            if teacher.version == 0
-            else success(task, config.student, after, config.teacher_eval_episodes)
-        )
+        untaught = teacher_actor(task, teacher, untaught=True)
+        before = after = success(task, config.student, untaught, config.teacher_eval_episodes)
+        if teacher.version > 0:
+            after = success(task, config.student, teacher_actor(task, teacher), config.teacher_eval_episodes)
+        teacher_fields |= {"teacher_success_before": before, "teacher_success_after": after}
         if states:
             teacher_fields["agreement_ceiling"] = ceiling(states)
             teacher_fields["bot_agreement_before"] = bot_agreement(task, teacher, states, untaught=True)

@@ -9,6 +9,7 @@ from typing import Any
 from cotutor.climb import Climbed, Ladder, Rung
 from cotutor.compare.kept import KeptRun, file_name, keep, read_all, write
 from cotutor.compare.statistics import FEWEST, estimate, iqm
+from cotutor.compare.table import grid
 
 
 def keep_climb(ladder: Ladder, climbs: Sequence[Climbed], method: str, settings: dict[str, Any], out: Path) -> None:
@@ -34,13 +35,11 @@ def markdown(ladder: Ladder, runs: Sequence[KeptRun]) -> str:
         method: [list(climb) for _, climb in groupby(sorted(mine, key=_place), key=lambda run: run.seed)]
         for method, mine in _by_method(runs).items()
     }
-    titles = ["", *climbs]
     rows = [
         ["climbs", *(str(len(each)) for each in climbs.values())],
         ["rungs mastered", *(_rungs_mastered(ladder, each) for each in climbs.values())],
         *([f"`{rung.task}`", *(_rung(rung, each) for each in climbs.values())] for rung in ladder.rungs),
     ]
-    lines = ["| " + " | ".join(row) + " |" for row in (titles, ["---"] * len(titles), *rows)]
     return "\n".join(
         [
             f"# Climbing {ladder.name}",
@@ -54,7 +53,7 @@ def markdown(ladder: Ladder, runs: Sequence[KeptRun]) -> str:
             "and of the frames and seconds that it took, what came before left out; and the teacher's success as the",
             "only planner, untaught and then.",
             "",
-            *lines,
+            grid(["", *climbs], rows),
             "",
         ]
     )

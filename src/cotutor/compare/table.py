@@ -213,7 +213,7 @@ def markdown(recipe: Recipe, runs: Sequence[KeptRun], command: str) -> str:
         parts += [
             f"## {results.task.name}: `{settings.get('task')}`, {results.budget:,} frames",
             f"**What is the language model's own share?** {answer(results)}",
-            _grid(*tabulate(results, tuple(COLUMNS))),
+            grid(*tabulate(results, tuple(COLUMNS))),
             *([_claims(results)] if results.task.subject in results.runs and len(results.runs) > 1 else []),
         ]
     return "\n\n".join([*parts, "## How to read this", HOW_TO_READ]) + "\n"
@@ -250,9 +250,10 @@ def _claims(results: Results) -> str:
             ]
         )
     head = [f"{results.task.subject} against", "area", "P(better)", "so", "pair", "P(better) ", "so "]
-    return _grid(head, rows)
+    return grid(head, rows)
 
 
-def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Returns a table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(cell.strip().replace('|', chr(92) + '|') for cell in line)} |" for line in lines)

@@ -13,12 +13,18 @@ from cotutor.students.encoder import Encoder
 from cotutor.tasks.base import SpokenEnv, Task
 
 Algorithm = TypeVar("Algorithm", bound=PPO)
+AnyTask = TypeVar("AnyTask", bound=Task)
 
 
 def make_envs(task: Task, student: str, count: int, rehearsed: Sequence[Task] = ()) -> VecEnv:
     """Makes ``count`` environments that step together here: one of each task rehearsed, the rest of ``task``."""
-    tasks = [*rehearsed, *[task] * (count - len(rehearsed))]
+    tasks = rehearsed_first(rehearsed, task, count)
     return VecMonitor(DummyVecEnv([partial(SpokenEnv, each, student) for each in tasks]))
+
+
+def rehearsed_first(rehearsed: Sequence[AnyTask], task: AnyTask, count: int) -> list[AnyTask]:
+    """Returns the task of each of ``count`` environments: one for each that is rehearsed, the rest learn ``task``."""
+    return [*rehearsed, *[task] * (count - len(rehearsed))]
 
 
 def make_ppo(
