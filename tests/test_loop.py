@@ -120,6 +120,8 @@ def test_without_the_prior_advice_is_distilled_into_the_policy(tmp_path):
     assert not folder.graduate.exists()
     trials = read(folder.ledger, "SELECT count(*) AS n FROM episodes WHERE trial")
     assert trials[0]["n"] == 0
+    kinds = read(folder.ledger, "SELECT DISTINCT typeof(length) AS kind FROM episodes")
+    assert [row["kind"] for row in kinds] == ["integer"]
 
 
 def test_the_budget_is_kept(tmp_path):
