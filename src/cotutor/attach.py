@@ -34,7 +34,10 @@ def attach(envs: VecEnv, task: Task, config: TrainConfig, rehearsing: int = 0) -
     if config.arrows.rival is not None or config.arrows.language_policy:
         raise UserError(f"The method {config.method} cannot be attached to a student: use cotutor train.")
     adviser = make_adviser(task, config)
-    guide = GuidedVecEnv(envs, adviser, config.trust.trial_every, config.seed, config.guidance.prior, rehearsing)
+    trust = config.trust
+    guide = GuidedVecEnv(
+        envs, adviser, trust.trial_every, config.seed, config.guidance.prior, rehearsing, trust.probation_every
+    )
     return guide, Loop(adviser, guide, config)
 
 

@@ -111,6 +111,8 @@ class TrustConfig:
     """Trust up to which the teacher is on probation: only the episodes of the trial follow it, and those wholly."""
     trial_every: int = 16
     """One episode in so many is a trial; 0 for none."""
+    probation_every: int = 0
+    """The same while on probation, when the trial is all the practice that advice gets; 0 for as many as otherwise."""
     trial_margin: float = 0.02
     """Return the student may lose without advice and still be said to need none."""
 
@@ -306,6 +308,7 @@ AT_LEAST = {
     "dialogue.shrinkage": 0,
     "trust.shrinkage": 0,
     "trust.trial_every": 0,
+    "trust.probation_every": 0,
     "asking.per_round": 0,
     "lessons.every": 1,
     "lessons.most": 1,

@@ -32,9 +32,9 @@ class Constant:
         return np.tile(self.log_advice_A, (len(contexts), 1)), np.full(len(contexts), self.trust)
 
 
-def guided(trust: float, trial_every: int = 0, on_probation: bool = False):
+def guided(trust: float, trial_every: int = 0, on_probation: bool = False, probation_every: int = 0):
     envs = make_envs(TASK, "text", CONFIG.ppo.envs)
-    guide = GuidedVecEnv(envs, Constant(trust, on_probation), trial_every, seed=0)
+    guide = GuidedVecEnv(envs, Constant(trust, on_probation), trial_every, seed=0, probation_every=probation_every)
     return guide, make_ppo(guide, CONFIG, GuidedPolicy)
 
 
@@ -101,3 +101,11 @@ def test_the_trial_is_one_episode_in_so_many_and_has_the_other_arm(on_probation)
     for step in steps:
         episodes.update(zip(step.episode_E.tolist(), step.trial_E.tolist(), strict=True))
     assert 0.1 < np.mean(list(episodes.values())) < 0.45
+
+
+@pytest.mark.parametrize("on_probation", [False, True])
+def test_on_probation_there_can_be_more_of_it(on_probation):
+    guide, _ = guided(trust=1.0, trial_every=1000, on_probation=on_probation, probation_every=1)
+    guide.reset()
+    assert (guide.trial_E == on_probation).all()
+    assert guide.with_prior_E.all()

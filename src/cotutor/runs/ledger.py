@@ -74,7 +74,8 @@ class Ledger:
     def add_episode(self, frames: int, trial: bool, episode_return: float, length: int, success: bool) -> None:
         """Adds a finished training episode; committed with its round."""
         self.database.execute(
-            "INSERT INTO episodes VALUES (?,?,?,?,?)", (frames, int(trial), float(episode_return), int(length), int(success))
+            "INSERT INTO episodes VALUES (?,?,?,?,?)",
+            (frames, int(trial), float(episode_return), int(length), int(success)),
         )
 
     def add_consultations(self, consultations: Iterable[Consultation]) -> None:

@@ -155,8 +155,8 @@ class Step:
 class GuidedVecEnv(VecEnvWrapper):
     """Puts the prior into the observation, runs the controlled trial, and remembers what was advised.
 
-    One episode in ``trial_every``, drawn at random, is the trial: it acts without the prior, or, while the teacher is
-    on probation, it alone acts with it.
+    One episode in ``trial_every``, drawn at random, is the trial: it acts without the prior. While the teacher is on
+    probation it is one in ``probation_every``, and it alone acts with the prior.
 
     A rival that tells the student something else overrides ``entry``, ``width`` and ``_tell``.
 
@@ -167,6 +167,7 @@ class GuidedVecEnv(VecEnvWrapper):
         seed: Seed of the draw.
         prior: Whether the advice reaches the policy's logits at all; without, there is nothing to try.
         rehearsing: How many environments, the first ones, practise what is mastered; trust is not judged by those.
+        probation_every: The same as ``trial_every`` while the teacher is on probation; 0 for no difference.
 
     Attributes:
         entry: Name of the observation's entry that tells the student something.
@@ -175,7 +176,14 @@ class GuidedVecEnv(VecEnvWrapper):
     entry = PRIOR
 
     def __init__(
-        self, venv: VecEnv, adviser: Adviser, trial_every: int, seed: int, prior: bool = True, rehearsing: int = 0
+        self,
+        venv: VecEnv,
+        adviser: Adviser,
+        trial_every: int,
+        seed: int,
+        prior: bool = True,
+        rehearsing: int = 0,
+        probation_every: int = 0,
     ) -> None:
         self.actions = count_actions(venv.action_space)
         space = gym.spaces.Box(-np.inf, np.inf, (self.width,), dtype=np.float32)
@@ -185,6 +193,7 @@ class GuidedVecEnv(VecEnvWrapper):
         self.plain = venv.unwrapped
         self.adviser = adviser
         self.trial_every = trial_every if prior else 0
+        self.probation_every = (probation_every or trial_every) if prior else 0
         self.prior = prior
         self.rehearsing = rehearsing
         self.random = np.random.default_rng(seed)
@@ -232,7 +241,8 @@ class GuidedVecEnv(VecEnvWrapper):
         return steps, ended
 
     def _begin(self, i: int) -> None:
-        self.trial_E[i] = self.trial_every > 0 and self.random.random() < 1 / self.trial_every
+        every = self.probation_every if self.adviser.on_probation else self.trial_every
+        self.trial_E[i] = every > 0 and self.random.random() < 1 / every
         self.with_prior_E[i] = self.prior and self.trial_E[i] == self.adviser.on_probation
 
     def _advise(self, observations: dict[str, NDArray[Any]], contexts: list[str]) -> dict[str, NDArray[Any]]:
