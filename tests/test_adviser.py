@@ -2,12 +2,15 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from cotutor.adviser import Adviser
 from cotutor.attach import make_adviser
 from cotutor.config import AskingConfig, TrainConfig
+from cotutor.dialogue import softmax
 from cotutor.tasks import make_task
+from cotutor.teachers import Uniform
 from cotutor.train import build
 
 TASK = make_task("babyai:GoToRedBall")
@@ -16,6 +19,21 @@ CONTEXTS = [f"Mission: go to the red ball. The red ball is {number} steps away."
 
 def adviser(at_once: bool = True) -> Adviser:
     return make_adviser(TASK, TrainConfig(teacher="uniform", asking=AskingConfig(per_round=3, at_once=at_once)))
+
+
+class Biased(Uniform):
+    """Always prefers the first option, and knows how much once it is calibrated."""
+
+    bias = 0.0
+
+    def score(self, questions):
+        return [np.eye(len(question.options))[0] for question in questions]
+
+    def calibrate(self, questions):
+        self.bias = 0.75
+
+    def advice(self, questions, scores):
+        return [softmax(scores_O * (1 - self.bias)) for scores_O in scores]
 
 
 def test_nothing_is_asked_at_once_before_the_teacher_is_calibrated():
@@ -67,3 +85,18 @@ def test_a_run_asks_within_its_budget_and_writes_down_all_it_asked(at_once: bool
     pair.model.learn(config.frames, callback=pair.loop)
     assert [len(report.consultations) for report in reports] == [8, 8]
     assert reports[-1].asked == 16
+
+
+def test_a_run_that_goes_on_calibrates_the_teacher_on_its_own_contexts_and_believes_no_older_answer():
+    config = TrainConfig(task="babyai:GoToRedBall", teacher="uniform", threads=1)
+    pair = build(config)
+    pair.adviser.teacher = Biased()
+    earlier = make_adviser(TASK, config)
+    earlier.teacher = Biased()
+    earlier.ask(CONTEXTS)
+    pair.adviser.answers |= earlier.answers
+    pair.model.learn(1024, callback=pair.loop)
+    assert pair.adviser.teacher.bias > 0
+    for answer in (pair.adviser.answers[context] for context in CONTEXTS):
+        np.testing.assert_allclose(answer.own_O, softmax(0.25 * answer.scores_O))
+        np.testing.assert_allclose(answer.advice_O, answer.own_O)

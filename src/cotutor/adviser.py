@@ -204,6 +204,13 @@ class Adviser:
             self._guidance.pop(context, None)
         self.asked += len(contexts)
 
+    def recalibrate(self) -> None:
+        """Makes of every remembered answer what the teacher, calibrated anew, makes of the same scores."""
+        for context, answer in self.answers.items():
+            own_O = self.teacher.advice([self.task.question(context)], [answer.scores_O])[0]
+            self.answers[context] = replace(answer, own_O=own_O, advice_O=own_O)
+            self._guidance.pop(context, None)
+
     @contextmanager
     def clock(self) -> Iterator[None]:
         """Counts the time and the tokens inside as the teacher's."""

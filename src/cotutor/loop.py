@@ -227,6 +227,9 @@ class Loop(BaseCallback):
     def consult(self) -> list[str]:
         """Asks the teacher about the contexts most worth asking about; the first time it is calibrated on them.
 
+        So is one that was taught in an earlier run: how often an option is likely whatever is asked depends on what is
+        asked, and a bias from other contexts outweighs what the teacher knows (lab notes).
+
         Returns:
             The contexts asked about in this round, those that were asked at once included.
         """
@@ -236,6 +239,7 @@ class Loop(BaseCallback):
             references = task.references(contexts[:REFERENCE_CONTEXTS])
             with self.adviser.clock():
                 self.adviser.teacher.calibrate([task.question(reference) for reference in references])
+            self.adviser.recalibrate()
         self.adviser.ask(contexts)
         at_once, self.adviser.asked_at_once = self.adviser.asked_at_once, []
         return [*at_once, *contexts]

@@ -85,14 +85,16 @@ def test_an_unknown_phrase_gets_the_mean_bias(teacher):
     np.testing.assert_allclose(advice_O, 1 / 3)
 
 
-def test_calibration_is_frozen_and_comes_from_the_reference(teacher):
-    later = [Question(f"the {side} ball is red", (*OPTIONS, Option("go left", 0))) for side in SIDES]
-    expected = np.mean([teacher.score([asked])[0][3] for asked in later])
+def test_calibration_comes_from_the_reference_and_is_made_anew_for_other_contexts(teacher):
+    later = [Question(f"the {side} ball is red", (*OPTIONS[:2], Option("go left", 0))) for side in SIDES]
+    expected = np.mean([teacher.score([asked])[0] for asked in later], axis=0)
     teacher.calibrate(HELD_OUT)
     before = dict(teacher.bias)
     teacher.learn(LESSONS, 10)
     teacher.calibrate(later)
-    assert teacher.bias == before | {"go left": pytest.approx(expected)}
+    phrases = [option.phrase for option in later[0].options]
+    assert teacher.bias == before | {p: pytest.approx(e) for p, e in zip(phrases, expected, strict=True)}
+    assert teacher.bias[phrases[0]] != before[phrases[0]]
 
 
 def test_lessons_carry_over_to_a_name_that_was_never_taught(teacher):

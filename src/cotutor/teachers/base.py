@@ -42,7 +42,7 @@ class Teacher(ABC):
         raise NotImplementedError
 
     def calibrate(self, questions: Sequence[Question]) -> None:  # noqa: B027
-        """Learns every option's bias from reference contexts, before the first lesson. Does nothing by default."""
+        """Learns every option's bias from reference contexts, as a run begins. Does nothing by default."""
 
     def advice(self, questions: Sequence[Question], scores: Sequence[FloatArray]) -> list[FloatArray]:
         """Returns calibrated probabilities, shape (O,), for scores that :meth:`score` gave."""

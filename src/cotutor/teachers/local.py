@@ -108,12 +108,12 @@ class LocalTeacher(Teacher):
         return self.advice(questions, self.reference_scores(questions))
 
     def calibrate(self, questions: Sequence[Question]) -> None:
-        """Learns the bias of each phrase that has none yet: its mean reference score over ``questions``."""
+        """Learns the bias of each phrase in ``questions``: its mean reference score there. Others keep theirs."""
         seen: dict[str, list[float]] = {}
         for question, scores_O in zip(questions, self.reference_scores(questions), strict=True):
             for option, score in zip(question.options, scores_O, strict=True):
                 seen.setdefault(option.phrase, []).append(float(score))
-        self.bias = {phrase: float(np.mean(scores)) for phrase, scores in seen.items()} | self.bias
+        self.bias |= {phrase: float(np.mean(scores)) for phrase, scores in seen.items()}
 
     def advice(self, questions: Sequence[Question], scores: Sequence[FloatArray]) -> list[FloatArray]:
         logits = [self._calibrated(q, torch.as_tensor(s)) for q, s in zip(questions, scores, strict=True)]
