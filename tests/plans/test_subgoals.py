@@ -105,6 +105,14 @@ def test_what_was_dropped_is_not_beside_itself():
     assert not holds(Subgoal(PUT, "red ball"), seen(carried="red ball"), seen(BALL))
 
 
+@pytest.mark.parametrize(("forward", "right", "blocks"), [(0, 0, True), (2, 0, True), (1, 1, True), (2, 1, False)])
+def test_what_is_dropped_beside_a_door_is_not_put_away(forward: int, right: int, blocks: bool):
+    carrying, now = seen(carried="grey key"), seen(thing("grey key", 1, 0), thing("red door", forward, right, "open"))
+    assert holds(Subgoal(DROP), carrying, now) != blocks
+    assert spoilt(Subgoal(DROP), carrying, now)
+    assert not spoilt(Subgoal(DROP), carrying, carrying)
+
+
 def test_exploring_is_seeing_new_cells():
     assert not holds(Subgoal(EXPLORE), NOTHING, seen(cells=27), start=seen(cells=20))
     assert holds(Subgoal(EXPLORE), NOTHING, seen(cells=28), start=seen(cells=20))

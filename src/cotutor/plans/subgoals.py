@@ -98,7 +98,7 @@ def achieved(subgoal: Subgoal, start: Seen, before: Seen, now: Seen) -> bool:
     return {
         MISSION: False,
         EXPLORE: now.cells >= start.cells + NEW_CELLS,
-        DROP: now.carried is None,
+        DROP: now.carried is None and not _blocks_a_door(now),
         GO: facing,
         PICK_UP: now.carried is not None and subgoal.names(now.carried),
         PUT: before.carried is not None and now.carried is None and _next_to(subgoal, now),
@@ -111,9 +111,14 @@ def _next_to(subgoal: Subgoal, now: Seen) -> bool:
     return any(subgoal.names(thing) and thing.beside_ahead for thing in now.things)
 
 
+def _blocks_a_door(now: Seen) -> bool:
+    """Tells whether what lies right in front, just dropped, lies where one has to pass to go through a door."""
+    return any(thing.type == "door" and thing.beside_ahead for thing in now.things)
+
+
 def spoilt(subgoal: Subgoal, start: Seen, now: Seen) -> bool:
-    """Tells whether a subgoal cannot be achieved any more, since something else was picked up or dropped."""
-    return subgoal.verb in (PICK_UP, PUT) and (start.carried is None) != (now.carried is None)
+    """Tells whether a subgoal cannot be achieved any more, since something was picked up or dropped otherwise."""
+    return subgoal.verb in (PICK_UP, PUT, DROP) and (start.carried is None) != (now.carried is None)
 
 
 def potential(subgoal: Subgoal, seen: Seen) -> float:
