@@ -45,7 +45,7 @@ test-all: check
 	$(BIN)/pytest -q -n 2 --dist loadfile
 
 experiments: setup
-	for recipe in controls varied paper depth plans; do $(BIN)/cotutor compare $$recipe || exit 1; done
+	for recipe in controls varied paper depth plans unlock; do $(BIN)/cotutor compare $$recipe || exit 1; done
 	for seed in 0 1 2 3 4; do for method in $(CLIMBERS); do \
 		$(BIN)/cotutor climb babyai --method "$$method" --seed $$seed --keep results/climb || exit 1; \
 	done; done
