@@ -206,10 +206,11 @@ class Adviser:
 
     def recalibrate(self) -> None:
         """Makes of every remembered answer what the teacher, calibrated anew, makes of the same scores."""
-        for context, answer in self.answers.items():
-            own_O = self.teacher.advice([self.task.question(context)], [answer.scores_O])[0]
-            self.answers[context] = replace(answer, own_O=own_O, advice_O=own_O)
-            self._guidance.pop(context, None)
+        questions = [self.task.question(context) for context in self.answers]
+        own = self.teacher.advice(questions, [answer.scores_O for answer in self.answers.values()])
+        for context, own_O in zip(self.answers, own, strict=True):
+            self.answers[context] = replace(self.answers[context], own_O=own_O, advice_O=own_O)
+        self.refresh()
 
     @contextmanager
     def clock(self) -> Iterator[None]:

@@ -192,9 +192,6 @@ def parse_ladder(name: str, text: str) -> Ladder:
         UserError: It is not a ladder; one sentence says where.
     """
     values = parse("ladder", name, text)
-    if isinstance(values, dict) and "like" in values:
-        like = parse("ladder", *read("ladder", str(values.pop("like"))))
-        values = {**(like if isinstance(like, dict) else {}), **values}
     if not isinstance(values, dict) or set(values) - {"turn"} != {"about", "settings", "methods", "rungs"}:
         raise UserError(
             f"The ladder {name} must have about, settings, methods and rungs, and nothing else but turn and like."

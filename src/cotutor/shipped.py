@@ -33,11 +33,19 @@ def read(kind: str, name: str) -> tuple[str, str]:
 
 
 def parse(kind: str, name: str, text: str) -> Any:
-    """Returns what a file's YAML says.
+    """Returns what a file's YAML says; what it does not say is as in the file of that kind that it names as ``like``.
 
     Raises:
-        UserError: It is not YAML.
+        UserError: It is not YAML, or there is no file that it is to be like.
     """
+    values = _load(kind, name, text)
+    if not isinstance(values, dict) or "like" not in values:
+        return values
+    like = _load(kind, *read(kind, str(values.pop("like"))))
+    return {**(like if isinstance(like, dict) else {}), **values}
+
+
+def _load(kind: str, name: str, text: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:

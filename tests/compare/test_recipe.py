@@ -36,6 +36,15 @@ def test_cells_come_seed_by_seed_and_later_layers_win() -> None:
     assert (second.config.frames, second.config.ppo.steps, second.config.ppo.envs) == (20, 16, 2)
 
 
+def test_a_recipe_may_be_like_another_but_for_what_it_says() -> None:
+    (task,), (model,) = load_recipe("unlock").tasks, load_recipe("plans").tasks
+    assert (task.subject, task.controls, task.seeds) == (model.subject, model.controls, model.seeds)
+    assert task.methods.keys() == model.methods.keys()
+    assert task.methods["mutual"] != model.methods["mutual"]
+    with pytest.raises(UserError, match="no recipe nonsense"):
+        parse_recipe("bad", "{like: nonsense}")
+
+
 def test_a_part_can_be_chosen() -> None:
     part = choose(made_recipe(), ["near"], ["ppo"], [7])
     assert [(cell.method, cell.seed) for cell in part.cells()] == [("ppo", 7)]

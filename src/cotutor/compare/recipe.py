@@ -12,6 +12,7 @@ tasks:
   local-image:
     settings: {task: "babyai:GoToLocal", student: image, frames: 66000}
     methods: [mutual]                  # all if left out; subject, controls and seeds can be set here too
+like: controls                         # left out: what is not said here is as in that recipe
 """
 
 from dataclasses import dataclass, replace

@@ -192,8 +192,8 @@ class GuidedVecEnv(VecEnvWrapper):
             raise UserError("Guidance needs environments that step in this process: use a DummyVecEnv.")
         self.plain = venv.unwrapped
         self.adviser = adviser
-        self.trial_every = trial_every if prior else 0
-        self.probation_every = (probation_every or trial_every) if prior else 0
+        self.trial_every = trial_every
+        self.probation_every = probation_every or trial_every
         self.prior = prior
         self.rehearsing = rehearsing
         self.random = np.random.default_rng(seed)
@@ -242,7 +242,7 @@ class GuidedVecEnv(VecEnvWrapper):
 
     def _begin(self, i: int) -> None:
         every = self.probation_every if self.adviser.on_probation else self.trial_every
-        self.trial_E[i] = every > 0 and self.random.random() < 1 / every
+        self.trial_E[i] = self.prior and every > 0 and self.random.random() < 1 / every
         self.with_prior_E[i] = self.prior and self.trial_E[i] == self.adviser.on_probation
 
     def _advise(self, observations: dict[str, NDArray[Any]], contexts: list[str]) -> dict[str, NDArray[Any]]:
