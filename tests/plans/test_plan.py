@@ -12,6 +12,7 @@ from cotutor.tasks import make_task
 from cotutor.tasks.babyai import DROP as DROPS
 from cotutor.tasks.babyai import PICK_UP as PICKS_UP
 from cotutor.train import build
+from tests.plans.test_subgoals import seen, thing
 
 LIMIT = 12
 
@@ -117,12 +118,12 @@ def test_a_teacher_is_calibrated_on_empty_and_on_full_hands(plan):
 
 def test_a_context_tells_what_is_carried_only_if_it_bears(plan):
     env = facing_a_thing(plan)
-    thing = env.seen.ahead
-    assert thing is not None
+    ahead = env.seen.ahead
+    assert ahead is not None
     assert EMPTY_HANDED in plan.describe(env.observation)
     env.observation = env.env.step(PICKS_UP)[0]
-    named = {**env.observation, "mission": f"put the {thing.name} next to the red door"}
-    assert f"You carry the {thing.name}." in plan.describe(named)
+    named = {**env.observation, "mission": f"put the {ahead.name} next to the red door"}
+    assert f"You carry the {ahead.name}." in plan.describe(named)
     other = {**env.observation, "mission": "open the red door"}
     assert "You carry something else." in plan.describe(other)
 
@@ -132,21 +133,31 @@ def test_where_a_mission_gives_a_side_the_sides_of_all_it_may_mean_are_told(plan
     ball = next(thing for thing in env.seen.things if thing.sides)
     located = {**env.observation, "mission": f"pick up the {ball.type} on your left"}
     context = plan.describe(located)
-    for thing in env.seen.things:
-        told = f"There is a {thing.name} {' and '.join(thing.sides)}." in context
-        assert told == (thing.type == ball.type)
+    for known in env.seen.things:
+        told = f"There is a {known.name} {' and '.join(known.sides)}." in context
+        assert told == (known.type == ball.type)
     assert "There is" not in plan.describe({**located, "mission": f"pick up the {ball.type}"})
+
+
+def test_what_lies_before_a_door_is_told_while_the_door_matters(plan):
+    door, ball = thing("blue door", 2, 0, "locked"), thing("red ball", 1, 0)
+    barred = {"seen": seen(ball, door), "done": (), "mission": "pick up the green box"}
+    assert "The red ball blocks the blue door." in plan.describe(barred)
+    assert "blocks" not in plan.describe({**barred, "seen": seen(thing("red ball", 1, 1), door)})
+    assert "blocks" not in plan.describe({**barred, "seen": seen(ball, thing("blue door", 2, 0, "open"))})
+    assert "blocks" not in plan.describe({**barred, "seen": seen(thing("blue key", 1, 0), door)})
+    assert "blocks" not in plan.describe({**barred, "mission": "pick up the red ball"})
 
 
 def test_a_mission_of_several_parts_is_told_with_what_was_done(plan):
     env = facing_a_thing(plan)
-    thing = env.seen.ahead
-    subgoal = Subgoal(PICK_UP, thing.name)
+    ahead = env.seen.ahead
+    subgoal = Subgoal(PICK_UP, ahead.name)
     env.begin(NUMBERS[subgoal])
     env.follow(PICKS_UP)
     env.step(NUMBERS[subgoal])
-    compound = {**env.observation, "mission": f"go to the red box after you pick up the {thing.name}", "done": env.done}
-    assert f"Done: pick up the {thing.name}. Mission:" in plan.describe(compound)
+    compound = {**env.observation, "mission": f"go to the red box after you pick up the {ahead.name}", "done": env.done}
+    assert f"Done: pick up the {ahead.name}. Mission:" in plan.describe(compound)
     assert "Done" not in plan.describe({**compound, "mission": "go to the red box"})
     env.reset(seed=0)
     assert env.done == ()

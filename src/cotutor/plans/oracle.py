@@ -53,7 +53,9 @@ def _discover(seen: Seen) -> Subgoal:
 
 
 def _unlock(seen: Seen, door: Thing) -> Subgoal:
-    """Returns what leads to a door's being open."""
+    """Returns what leads to a door's being open: away with what lies before it, then the key, then the door."""
+    if barring := seen.blocking(door):
+        return Subgoal(DROP) if seen.carried is not None else Subgoal(PICK_UP, barring.name)
     key = f"{door.colour} key"
     if door.state != "locked" or (seen.carried is not None and seen.carried.name == key):
         return Subgoal(OPEN, door.name)

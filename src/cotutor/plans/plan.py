@@ -66,7 +66,7 @@ class Plan(Task):
             (
                 *self.actions,
                 EMPTY_HANDED,
-                "Mission put next to something else was not seen yet There is an is locked closed Done",
+                "Mission put next to something else was not seen yet There is an is blocks locked closed Done",
             )
         )
         self.vocabulary = (*world.vocabulary, *words.lower().replace(".", "").split())
@@ -98,15 +98,13 @@ class Plan(Task):
         missing = [want for want in wants if not any(map(want.matches, at_hand))]
         doors = [thing for thing in seen.things if thing.type == "door"]
         locks = {door.colour for door in doors if door.state == "locked"}
+        to_open = [door for door in doors if missing or any(want.matches(door) for want in wants)]
         located = [thing for thing in seen.things if any(want.side and want.names(thing) for want in wants)]
         known = [
             *(f"The {want.phrase} was not seen yet." for want in missing),
             *(f"There is a {thing.adjective}{thing.name} {' and '.join(thing.sides)}." for thing in located),
-            *(
-                f"The {door.name} is {door.state}."
-                for door in doors
-                if door not in located and (missing or any(want.matches(door) for want in wants))
-            ),
+            *(f"The {door.name} is {door.state}." for door in to_open if door not in located),
+            *(f"The {barring.name} blocks the {door.name}." for door in to_open if (barring := seen.blocking(door))),
             *(f"There is a {thing.name}." for thing in seen.things if thing.type == "key" and thing.colour in locks),
         ]
         parts = dict.fromkeys(observation["done"]) if COMPOUND.search(mission) else {}

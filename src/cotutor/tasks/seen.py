@@ -89,6 +89,10 @@ class Thing:
         """Whether it is next to the cell right in front of the agent."""
         return abs(self.forward - 1) + abs(self.right) == 1
 
+    def beside(self, other: "Thing") -> bool:
+        """Tells whether the two are in cells that share an edge."""
+        return abs(self.forward - other.forward) + abs(self.right - other.right) == 1
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -112,6 +116,15 @@ class Seen:
     def ahead(self) -> Thing | None:
         """The object right in front of the agent."""
         return next((thing for thing in self.things if thing.ahead), None)
+
+    def blocking(self, door: Thing) -> Thing | None:
+        """Returns what has to be taken away before ``door`` can be opened.
+
+        Its own key does not count, for it is taken anyway. What is at the sides of a door is wall, so whatever lies
+        beside it lies where one has to stand.
+        """
+        barred = (thing for thing in self.things if thing.beside(door) and thing.name != f"{door.colour} key")
+        return next(barred, None) if door.state != "open" else None
 
 
 class SeenMap:
