@@ -1,0 +1,39 @@
+"""What someone does next who takes the mission apart, told what is known."""
+
+import gymnasium as gym
+import pytest
+
+from cotutor.plans.oracle import parse
+from cotutor.plans.subgoals import DROP, EXPLORE, OPEN, PICK_UP, Subgoal
+from cotutor.tasks import make_task
+from tests.plans.test_subgoals import seen, thing
+
+DOOR = thing("blue door", 2, 0, "locked")
+KEY, BALL_BEFORE_DOOR = thing("blue key", 0, 3), thing("red ball", 1, 0)
+
+
+@pytest.fixture(scope="module")
+def level():
+    """A level of which only the mission is read: to pick up a box behind a locked door."""
+    env: gym.Env = make_task("babyai:UnlockPickup").make_env()
+    env.reset(seed=0)
+    return env.unwrapped
+
+
+def test_the_key_comes_before_the_locked_door(level):
+    assert parse(level, seen(DOOR, KEY)) == Subgoal(PICK_UP, "blue key")
+    assert parse(level, seen(DOOR, carried="blue key")) == Subgoal(OPEN, "blue door")
+    assert parse(level, seen(DOOR)) == Subgoal(EXPLORE)
+
+
+def test_hands_are_emptied_for_the_key(level):
+    assert parse(level, seen(DOOR, KEY, carried="red ball")) == Subgoal(DROP)
+
+
+def test_what_lies_before_a_door_is_taken_away_first(level):
+    assert parse(level, seen(BALL_BEFORE_DOOR, DOOR, KEY)) == Subgoal(PICK_UP, "red ball")
+    assert parse(level, seen(BALL_BEFORE_DOOR, DOOR, carried="blue key")) == Subgoal(DROP)
+
+
+def test_a_key_before_its_own_door_is_the_key(level):
+    assert parse(level, seen(thing("blue key", 1, 0), DOOR)) == Subgoal(PICK_UP, "blue key")
