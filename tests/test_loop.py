@@ -140,16 +140,17 @@ def test_the_same_seed_gives_the_same_summary(tmp_path):
 
 
 def test_the_finished_pair_is_measured_on_another_task(tmp_path):
-    _, summary = run(tmp_path, task="varied:Fetch2", transfer_task="varied:Fetch2-unseen", teacher="bow", frames=1024)
-    assert summary.transfer_task == "varied:Fetch2-unseen"
-    for name in ("pair_success", "student_success", "teacher_success", "bot_agreement"):
-        assert 0 <= getattr(summary, f"transfer_{name}") <= 1
+    _, summary = run(tmp_path, task="varied:Fetch2", transfer=("varied:Fetch2-unseen",), teacher="bow", frames=1024)
+    assert summary.transfer.keys() == {"varied:Fetch2-unseen"}
+    measured = summary.transfer["varied:Fetch2-unseen"]
+    assert measured.keys() == {"pair", "student", "teacher", "bot_agreement"}
+    assert all(0 <= value <= 1 for value in measured.values())
     _, alone = run(tmp_path / "ppo", task="varied:Fetch2", method="ppo", frames=512)
-    assert alone.transfer_task is alone.transfer_pair_success is None
+    assert alone.transfer == {}
 
 
 @pytest.mark.parametrize("other", ["babyai:GoToLocal", "varied:None"])
 def test_a_transfer_task_that_cannot_be_measured_is_refused_before_training(tmp_path, other):
     with pytest.raises(UserError):
-        run(tmp_path, task="varied:Fetch2", transfer_task=other, teacher="bow")
+        run(tmp_path, task="varied:Fetch2", transfer=("varied:Fetch2-unseen", other), teacher="bow")
     assert not (tmp_path / "run").exists()

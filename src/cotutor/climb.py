@@ -121,7 +121,7 @@ class Ladder:
             "run_dir": str(out / f"{len(climbs) + 1:02}-{rung.task.rpartition(':')[2]}"),
             "start": str(climbs[-1].folder.path) if climbs else None,
             "rehearse": list(dict.fromkeys(each.rung.task for each in climbs if each.mastered and each.rung != rung)),
-            "transfer_task": above[0].task if above and not self.turn else "",
+            "transfer": [each.task for each in above[:1] if not self.turn],
         }
         config = from_values(merge(settings, own))
         validate(config)
@@ -275,7 +275,7 @@ def _clear(out: Path, done: int) -> None:
 
 def _alike(config: TrainConfig) -> TrainConfig:
     """Returns a run's configuration without what depends on where the climb is, and on what comes after it."""
-    return replace(config, run_dir=None, start=None, transfer_task="", threads=0)
+    return replace(config, run_dir=None, start=None, transfer=(), threads=0)
 
 
 def _rung(ladder: str, number: int, values: Any) -> Rung:

@@ -265,8 +265,8 @@ class TrainConfig:
     """Held-out episodes for each evaluation of the teacher alone."""
     agreement_states: int = 256
     """Fixed states on which the teacher is compared with the bot."""
-    transfer_task: str = ""
-    """Another task with the same observations, on which the finished pair is measured too; none by default."""
+    transfer: tuple[str, ...] = ()
+    """Other tasks with the same observations, on which pair, student and teacher are measured when training is over."""
     replays: int = 6
     """Held-out episodes of the finished pair kept for the report and ``cotutor replay``; 0 for none."""
     threads: int = 0

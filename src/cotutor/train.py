@@ -288,7 +288,7 @@ def train(config: TrainConfig, console: Console) -> tuple[RunFolder, Summary]:
     runs.ensure_free(config)
     pair = build(config)
     runs_before = 0 if config.start is None else go_on(config, config.start, pair)
-    transfer = another_task(config, pair, config.transfer_task) if config.transfer_task else None
+    transfer = {name: another_task(config, pair, name) for name in config.transfer}
     folder = runs.create(config)
     ledger = Ledger(folder.ledger)
     states = agreement_states(pair.task, config.agreement_states, seed=0) if _measurable(pair) else []
@@ -344,7 +344,7 @@ def _cost(pair: Pair, recorder: Recorder) -> dict[str, Any]:
 
 
 def _summarise(
-    config: TrainConfig, pair: Pair, recorder: Recorder, states, cost: dict[str, Any], transfer: Task | None
+    config: TrainConfig, pair: Pair, recorder: Recorder, states, cost: dict[str, Any], transfer: dict[str, Task]
 ) -> Summary:
     task, adviser = pair.task, pair.adviser
     alone = evaluate(task, config.student, pair.alone, config.eval_episodes)
@@ -394,7 +394,7 @@ def _summarise(
         frames_to_success=frames_to_success(recorder.episodes),
         repeatable=not (config.arrows.teacher and config.asking.share > 0),
         **teacher_fields,
-        **({} if transfer is None else _measure_transfer(config, pair, transfer)),
+        transfer={name: _measure_transfer(config, pair, other) for name, other in transfer.items()},
     )
 
 
@@ -434,17 +434,16 @@ def another_task(config: TrainConfig, pair: Pair, name: str) -> Task:
     return other
 
 
-def _measure_transfer(config: TrainConfig, pair: Pair, task: Task) -> dict[str, Any]:
-    """Returns how the finished pair does on the other task, nothing of which was ever taught."""
-    measured: dict[str, Any] = {
-        "transfer_task": config.transfer_task,
-        "transfer_pair_success": success(task, config.student, pair.actor, config.eval_episodes),
-        "transfer_student_success": success(task, config.student, pair.alone, config.eval_episodes),
+def _measure_transfer(config: TrainConfig, pair: Pair, task: Task) -> dict[str, float]:
+    """Returns how the finished pair does on another task, nothing of which was ever taught."""
+    measured = {
+        "pair": success(task, config.student, pair.actor, config.eval_episodes),
+        "student": success(task, config.student, pair.alone, config.eval_episodes),
     }
     if pair.teacher is not None:
         actor = teacher_actor(task, pair.teacher)
-        measured["transfer_teacher_success"] = success(task, config.student, actor, config.teacher_eval_episodes)
+        measured["teacher"] = success(task, config.student, actor, config.teacher_eval_episodes)
     if pair.teacher is not None and _measurable(pair):
         states = agreement_states(task, config.agreement_states)
-        measured["transfer_bot_agreement"] = bot_agreement(task, pair.teacher, states)
+        measured["bot_agreement"] = bot_agreement(task, pair.teacher, states)
     return measured

@@ -181,7 +181,7 @@ def test_settings_leave_out_the_folder(tmp_path):
         "rehearse",
         "rehearsal",
         "eval_episodes",
-        "transfer_task",
+        "transfer",
         "replays",
         "threads",
         "ppo",

@@ -43,6 +43,16 @@ class Results:
         """Returns a measure of the runs of a method."""
         return [MEASURE[measure](run, self.budget) for run in self.runs[method]]
 
+    @property
+    def transfers(self) -> list[str]:
+        """The tasks that nobody was trained on and some run was measured on, in the order of the runs."""
+        return list(dict.fromkeys(name for runs in self.runs.values() for run in runs for name in run.summary.transfer))
+
+    def elsewhere(self, method: str, actor: str, task: str) -> list[float]:
+        """Returns the success of ``actor`` on a task of :attr:`transfers`, of the runs that were measured there."""
+        measured = [run.summary.transfer.get(task, {}) for run in self.runs[method]]
+        return [found[actor] for found in measured if actor in found]
+
     def claims(self, measure: str) -> list[Claim]:
         """Returns the subject against every other method that has runs; none if the subject has none."""
         task = self.task
@@ -65,6 +75,15 @@ MEASURE: dict[str, Callable[[KeptRun, int], float]] = {
     "area": lambda run, budget: area(run.curve, budget),
     "pair": lambda run, budget: run.summary.pair_success,
 }
+
+
+def at_home(run: KeptRun, actor: str) -> float:
+    """Returns the success of one of :data:`ACTORS` on the run's own task."""
+    summary = run.summary
+    of = {"pair": summary.pair_success, "student": summary.student_success, "teacher": summary.teacher_success_after}
+    success = of[actor]
+    assert success is not None
+    return success
 
 
 def gather(recipe: Recipe, runs: Sequence[KeptRun]) -> list[Results]:
@@ -174,15 +193,10 @@ COLUMNS: dict[str, Callable[[Results, str], str]] = {
     "seconds": lambda results, method: mean_of(results.runs[method], "wall_seconds", 0),
     "teacher's": lambda results, method: mean_of(results.runs[method], "teacher_seconds", 0),
 }
-TRANSFER: dict[str, Callable[[Results, str], str]] = {
-    "pair, unseen": lambda results, method: shown(
-        [run.summary.transfer_pair_success or 0.0 for run in results.runs[method]]
-    ),
-    "student alone, unseen": lambda results, method: shown(
-        [run.summary.transfer_student_success or 0.0 for run in results.runs[method]]
-    ),
-}
+ACTORS = {"pair": "pair", "student": "student alone", "teacher": "teacher alone"}
+"""Who is measured on tasks that nobody was trained on, by the names of :attr:`Summary.transfer`."""
 
+OUT_OF_TRAINING = "Tasks that nobody was trained on, success in held-out episodes when training is over:"
 HOW_TO_READ = f"""\
 Each line is a method, n its runs (seeds). **area**: mean success in training over all frames (success over the last 100
 episodes, trials left out). **pair**, **student alone**: success in 128 held-out episodes when training is over, with
@@ -214,24 +228,34 @@ def markdown(recipe: Recipe, runs: Sequence[KeptRun], command: str) -> str:
             f"## {results.task.name}: `{settings.get('task')}`, {results.budget:,} frames",
             f"**What is the language model's own share?** {answer(results)}",
             grid(*tabulate(results, tuple(COLUMNS))),
+            *([OUT_OF_TRAINING, grid(*elsewhere(results))] if results.transfers else []),
             *([_claims(results)] if results.task.subject in results.runs and len(results.runs) > 1 else []),
         ]
     return "\n\n".join([*parts, "## How to read this", HOW_TO_READ]) + "\n"
 
 
 def tabulate(results: Results, names: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    """Returns head and rows, a method each, of a table of some of :data:`COLUMNS`.
+    """Returns head and rows, a method each, of a table of some of :data:`COLUMNS`."""
+    rows = [[method, *(COLUMNS[name](results, method) for name in names)] for method in results.runs]
+    return ["method", *(name.strip() for name in names)], rows
 
-    What was measured on another task follows after ``"student alone"`` if it was.
+
+def elsewhere(results: Results) -> tuple[list[str], list[list[str]]]:
+    """Returns head and rows of a table of the tasks that nobody was trained on, a row for each method and actor.
+
+    A method that has no teacher is its student alone. There are no rows where nothing else was measured.
     """
-    transferred = any(run.summary.transfer_task for runs in results.runs.values() for run in runs)
-    columns = {}
-    for name in names:
-        columns[name] = COLUMNS[name]
-        if name == "student alone" and transferred:
-            columns |= TRANSFER
-    rows = [[method, *(column(results, method) for column in columns.values())] for method in results.runs]
-    return ["method", *(name.strip() for name in columns)], rows
+    head = ["method", "who acts", "n", "its own task", *results.transfers]
+    rows = []
+    for method in results.runs:
+        for actor, name in ACTORS.items():
+            measured = {task: results.elsewhere(method, actor, task) for task in results.transfers}
+            count = max(map(len, measured.values()), default=0)
+            if count and not (actor == "pair" and results.runs[method][0].summary.teacher is None):
+                own = [at_home(run, actor) for run in results.runs[method]]
+                cells = [shown(values) if values else "–" for values in (own, *measured.values())]
+                rows.append([method, name, str(count), *cells])
+    return head, rows
 
 
 def _claims(results: Results) -> str:

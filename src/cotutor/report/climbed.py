@@ -65,6 +65,7 @@ def verdict(ladder: Ladder, climbs: Sequence[Climbed]) -> str:
 def cells(climbed: Climbed, remembered: Mapping[str, float]) -> tuple[str, ...]:
     """Returns the row of a run in the table."""
     summary = climbed.summary
+    above = next(iter(summary.transfer.values()), {})
     return (
         climbed.rung.task,
         f"{summary.frames:,}",
@@ -72,8 +73,8 @@ def cells(climbed: Climbed, remembered: Mapping[str, float]) -> tuple[str, ...]:
         percent(summary.pair_success),
         percent(summary.student_success),
         f"{_share(summary.teacher_success_before)} → {_share(summary.teacher_success_after)}",
-        _share(summary.transfer_pair_success),
-        _share(summary.transfer_teacher_success),
+        _share(above.get("pair")),
+        _share(above.get("teacher")),
         "yes" if climbed.mastered else "no",
         _share(remembered.get(climbed.rung.task)),
     )

@@ -10,7 +10,16 @@ import numpy as np
 from cotutor.compare.kept import Curve, KeptRun
 from cotutor.compare.recipe import Recipe
 from cotutor.compare.statistics import Claim, estimate, iqm, iqm_band
-from cotutor.compare.table import MEASURES, Results, answer, gather, shown, signed, tabulate
+from cotutor.compare.table import (
+    MEASURES,
+    Results,
+    answer,
+    elsewhere,
+    gather,
+    shown,
+    signed,
+    tabulate,
+)
 from cotutor.config import METHODS, from_values
 from cotutor.report.document import legible, write_page
 from cotutor.report.figures import Figure, Trace
@@ -86,6 +95,8 @@ class TaskView:
         teacher: Plots about the teacher; empty where nothing is known.
         end: Plot of the end of training.
         ends: Head and rows of the table beside it.
+        transfer: Plot of the success on tasks that nobody was trained on; None where there are none.
+        elsewhere: Head and rows of the table beside it.
         arrows: A row a method: its name, what each arrow is, and the area.
         costs: Head and rows of the table of costs.
         claims: Head of the table of claims and, by measure, its rows.
@@ -104,6 +115,8 @@ class TaskView:
     teacher: list[Figure]
     end: Figure
     ends: tuple[list[str], list[list[str]]]
+    transfer: Figure | None
+    elsewhere: tuple[list[str], list[list[str]]]
     arrows: list[tuple[str, list[str], str]]
     costs: tuple[list[str], list[list[str]]]
     claims: tuple[list[str], dict[str, list[list[str]]]]
@@ -122,7 +135,7 @@ def write_comparison(recipe: Recipe, runs: Sequence[KeptRun], target: Path, comm
         The file: one page that opens offline.
     """
     views = [view_task(i, results) for i, results in enumerate(gather(recipe, runs)) if results.runs]
-    figures = [figure for view in views for figure in (*view.curves, *view.teacher, view.end)]
+    figures = [figure for view in views for figure in (*view.curves, *view.teacher, view.end, view.transfer) if figure]
     return write_page(
         target,
         "comparison.html.jinja",
@@ -163,6 +176,8 @@ def view_task(number: int, results: Results) -> TaskView:
         _teacher_figures(number, results, lines),
         _end_figure(number, results),
         tabulate(results, ENDS),
+        _transfer_figure(number, results, lines) if results.transfers else None,
+        elsewhere(results),
         [_arrows(results, method) for method in results.runs],
         tabulate(results, COSTS),
         _claims(results),
@@ -399,6 +414,52 @@ def _end_figure(number: int, results: Results) -> Figure:
                 "tickvals": list(range(len(names))),
                 "ticktext": names,
                 "range": [len(names) - 0.5, -0.5],
+                "title": {"text": ""},
+            },
+        },
+    )
+
+
+def _transfer_figure(number: int, results: Results, lines: dict[str, Line]) -> Figure:
+    """Returns the success of the pairs by task: their own, and those that nobody was trained on."""
+    own, others = str(results.task.settings.get("task")), results.transfers
+    traces: list[Trace] = []
+    for i, method in enumerate(results.runs):
+        runs, line = results.runs[method], lines[method]
+        by_task = [[run.summary.pair_success for run in runs], *(results.elsewhere(method, "pair", o) for o in others)]
+        found = {place: estimate(iqm, values) for place, values in enumerate(by_task) if values}
+        shift = 0.6 * ((i + 0.5) / len(results.runs) - 0.5)
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "markers",
+                "name": method,
+                "x": [entry.value for entry in found.values()],
+                "y": [place + shift for place in found],
+                "marker": {"color": f"var({line.colour})", "size": 10},
+                "error_x": {
+                    "type": "data",
+                    "symmetric": False,
+                    "array": [entry.high - entry.value for entry in found.values()],
+                    "arrayminus": [entry.value - entry.low for entry in found.values()],
+                    "color": f"var({line.colour})",
+                },
+                "hovertemplate": "%{x:.2f}",
+            }
+        )
+    return Figure(
+        f"transfer-{number}",
+        "Out of training",
+        "Success of pair (or student, where there is no teacher) in held-out episodes, interquartile means with 95% "
+        "intervals: on the task itself, at the top, and on tasks that nobody was trained on.",
+        traces,
+        {
+            "hovermode": "closest",
+            "xaxis": {"title": {"text": "success"}, "range": [-0.02, 1.02], "tickformat": ".0%"},
+            "yaxis": {
+                "tickvals": list(range(1 + len(others))),
+                "ticktext": [own, *others],
+                "range": [len(others) + 0.5, -0.5],
                 "title": {"text": ""},
             },
         },

@@ -120,9 +120,9 @@ def key_figures(summary: Summary) -> list[Tile]:
             _change("Teacher agrees with bot", summary.bot_agreement_before, summary.bot_agreement_after, note)
         )
     tiles.append(reached)
-    if summary.transfer_pair_success is not None and summary.transfer_student_success is not None:
-        note = f"student alone {percent(summary.transfer_student_success)} · never trained on"
-        tiles.append(Tile(f"Pair on {summary.transfer_task}", percent(summary.transfer_pair_success), note))
+    for name, measured in summary.transfer.items():
+        note = f"student alone {percent(measured['student'])} · never trained on"
+        tiles.append(Tile(f"Pair on {name}", percent(measured["pair"]), note))
     if summary.teacher_seconds is not None and summary.wall_seconds > 0:
         share = min(1.0, summary.teacher_seconds / summary.wall_seconds)
         tiles.append(Tile("Teacher's share of time", percent(share), f"of {duration(summary.wall_seconds)}"))

@@ -1,6 +1,6 @@
 """What a run came to: the content of ``summary.json``."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 THRESHOLDS = (0.5, 0.75, 0.9, 0.95)
 WINDOW = 100
@@ -43,11 +43,9 @@ class Summary:
         trust: Trust over all contexts at the end.
         teacher_tokens: Tokens that went through the language model in training, once for each time a batch of
             questions or lessons was computed; zero for a teacher without one, None also in runs older than the count.
-        transfer_task: The other task on which the finished pair was measured, None without one.
-        transfer_pair_success: Success of the pair there.
-        transfer_student_success: Success of the student without any advice there.
-        transfer_teacher_success: Success of the taught teacher alone there.
-        transfer_bot_agreement: Share of states in which the taught teacher's best option is right there.
+        transfer: By name, the other tasks on which the finished run was measured: success of the ``"pair"``, of the
+            ``"student"`` without any advice and of the taught ``"teacher"`` alone there, and ``"bot_agreement"``, the
+            share of states in which the teacher's best option is right there.
         runs_before: How many runs it went on from, one after the other.
         repeatable: False if the teacher's budget was wall-clock time.
     """
@@ -79,13 +77,9 @@ class Summary:
     distinct_contexts: int | None
     trust: float | None
     repeatable: bool
-    transfer_task: str | None = None
-    transfer_pair_success: float | None = None
-    transfer_student_success: float | None = None
-    transfer_teacher_success: float | None = None
-    transfer_bot_agreement: float | None = None
     teacher_tokens: int | None = None
     runs_before: int = 0
+    transfer: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 TIMES = ("wall_seconds", "teacher_seconds")
