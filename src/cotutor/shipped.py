@@ -32,16 +32,24 @@ def read(kind: str, name: str) -> tuple[str, str]:
         ) from error
 
 
-def parse(kind: str, name: str, text: str) -> Any:
+def parse(kind: str, name: str, text: str, likened: tuple[str, ...] = ()) -> Any:
     """Returns what a file's YAML says; what it does not say is as in the file of that kind that it names as ``like``.
 
+    Args:
+        kind: What the file is, such as ``"recipe"``.
+        name: Its name.
+        text: Its text.
+        likened: The names of the files that are to be like it.
+
     Raises:
-        UserError: It is not YAML, or there is no file that it is to be like.
+        UserError: It is not YAML, there is no file that it is to be like, or that one is to be like it.
     """
+    if name in likened:
+        raise UserError(f"The {kind} {name} is to be like itself: leave out a like in {', '.join(likened)}.")
     values = _load(kind, name, text)
     if not isinstance(values, dict) or "like" not in values:
         return values
-    like = _load(kind, *read(kind, str(values.pop("like"))))
+    like = parse(kind, *read(kind, str(values.pop("like"))), (*likened, name))
     return {**(like if isinstance(like, dict) else {}), **values}
 
 

@@ -34,6 +34,7 @@ def made_run(
     taught: bool = True,
     frames_to: dict[str, int | None] | None = None,
     settings: dict | None = None,
+    transfer: dict[str, dict[str, float]] | None = None,
 ) -> KeptRun:
     """Makes a run that rises to ``level``, 1,024 frames and two seconds a round."""
     rise = [round(level * (1 - np.exp(-(i + 1) / 2)), 4) for i in range(rounds)]
@@ -49,6 +50,7 @@ def made_run(
         teacher_success_after=0.8 if taught else None, bot_agreement_before=0.3 if taught else None,
         bot_agreement_after=0.7 if taught else None, agreement_ceiling=0.9 if taught else None,
         distinct_contexts=99 if taught else None, trust=0.7 if taught else None, repeatable=True,
+        transfer=transfer or {},
     )  # fmt: skip
     curve = Curve(
         frames=[1024 * (i + 1) for i in range(rounds)],

@@ -45,6 +45,20 @@ def test_a_recipe_may_be_like_another_but_for_what_it_says() -> None:
         parse_recipe("bad", "{like: nonsense}")
 
 
+def test_a_recipe_may_be_like_one_that_is_like_another() -> None:
+    generalise, plans = load_recipe("generalise"), load_recipe("plans")
+    assert generalise.tasks[0].seeds == plans.tasks[0].seeds
+    assert generalise.cells()[0].settings["student"] == "text"
+
+
+def test_recipes_that_are_like_each_other_are_refused(tmp_path) -> None:
+    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    one.write_text(f"like: {two}")
+    two.write_text(f"like: {one}")
+    with pytest.raises(UserError, match="one is to be like itself"):
+        load_recipe(str(one))
+
+
 def test_a_part_can_be_chosen() -> None:
     part = choose(made_recipe(), ["near"], ["ppo"], [7])
     assert [(cell.method, cell.seed) for cell in part.cells()] == [("ppo", 7)]

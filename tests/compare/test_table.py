@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from cotutor.compare.table import answer, gather, markdown
+from cotutor.compare.table import answer, elsewhere, gather, markdown
 from tests.compare.made import made_recipe, made_run
 
 CONTROL = "mutual, <script>alert(2)</script>"
@@ -49,6 +49,26 @@ def test_the_tables_say_n_and_hold_every_method() -> None:
     assert any(line.startswith("| ppo | +0.") and "too few runs" in line for line in lines)
     assert len({line.count("|") for line in lines if "±" in line}) <= 1
     assert "Made by `cotutor compare made`" in text
+
+
+def test_tasks_that_nobody_was_trained_on_have_a_table_of_their_own() -> None:
+    taught = [
+        made_run("near", "mutual", seed, transfer={"far": {"pair": 0.5 + seed / 10, "student": 0.2, "teacher": 0.7}})
+        for seed in range(3)
+    ]
+    alone = made_run("near", "ppo", 0, taught=False, transfer={"far": {"pair": 0.4, "student": 0.4}})
+    head, rows = elsewhere(gather(made_recipe(), [*taught, made_run("near", "mutual", 3), alone])[0])
+    assert head == ["method", "who acts", "n", "its own task", "far"]
+    assert [row[:3] for row in rows] == [
+        ["mutual", "pair", "3"],
+        ["mutual", "student alone", "3"],
+        ["mutual", "teacher alone", "3"],
+        ["ppo", "student alone", "1"],
+    ]
+    assert [row[-1].split()[0] for row in rows] == ["0.60", "0.20", "0.70", "0.40"]
+    assert rows[0][3].startswith("0.90")
+    assert "| mutual | pair | 3 |" in markdown(made_recipe(), taught, "cotutor compare made")
+    assert "nobody" not in markdown(made_recipe(), runs(0.9, 0.5, 0.3), "cotutor compare made")
 
 
 def test_runs_of_other_tasks_and_methods_are_left_out() -> None:

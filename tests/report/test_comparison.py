@@ -16,11 +16,18 @@ from cotutor.report.comparison import headline, write_comparison
 CONTROL = "mutual, <script>alert(2)</script>"
 
 
+FAR = "far<script>alert(3)</script>"
+
+
+def elsewhere(method: str) -> dict[str, float]:
+    return {"pair": 0.4, "student": 0.4} | ({} if method == "ppo" else {"teacher": 0.3})
+
+
 @pytest.fixture
 def page(tmp_path):
     levels = {"mutual": 0.9, CONTROL: 0.6, "ppo": 0.5}
     runs = [
-        made_run("near", method, seed, level - 0.01 * seed, taught=method != "ppo")
+        made_run("near", method, seed, level - 0.01 * seed, taught=method != "ppo", transfer={FAR: elsewhere(method)})
         for method, level in levels.items()
         for seed in range(5)
     ]
@@ -40,7 +47,7 @@ def test_it_answers_first_and_names_stay_text(page) -> None:
 
 def test_curves_have_bands_and_the_subject_is_on_top(page) -> None:
     figures = {figure["name"]: figure for figure in Page(page.read_text()).data["figures"]}
-    assert list(figures) == ["frames-0", "seconds-0", "agreement-0", "trust-0", "gain-0", "end-0"]
+    assert list(figures) == ["frames-0", "seconds-0", "agreement-0", "trust-0", "gain-0", "end-0", "transfer-0"]
     traces = figures["frames-0"]["traces"]
     assert len(traces) == 9
     assert traces[-1]["name"] == "mutual (n=5)"
@@ -56,7 +63,8 @@ def test_every_plot_is_drawn_without_an_error(page, tmp_path, flags) -> None:
     assert console == ""
     for name in ("frames", "seconds", "agreement", "trust", "gain"):
         assert 'class="js-line"' in dom.split(f'id="plot-{name}-0"')[1].split("<figcaption>")[0]
-    assert 'class="point"' in dom.split('id="plot-end-0"')[1].split("<figcaption>")[0]
+    for name in ("end", "transfer"):
+        assert 'class="point"' in dom.split(f'id="plot-{name}-0"')[1].split("<figcaption>")[0]
     assert "<script>alert" not in dom
 
 
