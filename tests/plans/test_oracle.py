@@ -35,5 +35,15 @@ def test_what_lies_before_a_door_is_taken_away_first(level):
     assert parse(level, seen(BALL_BEFORE_DOOR, DOOR, carried="blue key")) == Subgoal(DROP)
 
 
+def test_what_lies_behind_an_open_door_is_taken_away_if_the_way_leads_through_it(level):
+    wanted = level.instrs.desc
+    name = f"{wanted.color} {wanted.type}"
+    behind, opened = thing("red ball", 3, 0), thing("blue door", 2, 0, "open")
+    assert parse(level, seen(opened, behind, thing(name, 4, 1))) == Subgoal(PICK_UP, "red ball")
+    assert parse(level, seen(opened, behind, thing(name, 4, 1), carried="blue key")) == Subgoal(DROP)
+    assert parse(level, seen(opened, behind, thing(name, 0, 1))) == Subgoal(PICK_UP, name)
+    assert parse(level, seen(opened, thing(name, 3, 0))) == Subgoal(PICK_UP, name)
+
+
 def test_a_key_before_its_own_door_is_the_key(level):
     assert parse(level, seen(thing("blue key", 1, 0), DOOR)) == Subgoal(PICK_UP, "blue key")

@@ -144,7 +144,10 @@ def test_what_lies_before_a_door_is_told_while_the_door_matters(plan):
     barred = {"seen": seen(ball, door), "done": (), "mission": "pick up the green box"}
     assert "The red ball blocks the blue door." in plan.describe(barred)
     assert "blocks" not in plan.describe({**barred, "seen": seen(thing("red ball", 1, 1), door)})
-    assert "blocks" not in plan.describe({**barred, "seen": seen(ball, thing("blue door", 2, 0, "open"))})
+    opened, box = thing("blue door", 2, 0, "open"), thing("green box", 4, 1)
+    assert "The red ball blocks the blue door." in plan.describe({**barred, "seen": seen(ball, opened, box)})
+    assert "blocks" not in plan.describe({**barred, "seen": seen(ball, opened, thing("green box", 0, 1))})
+    assert "blocks" not in plan.describe({**barred, "seen": seen(opened, thing("green box", 3, 0))})
     assert "blocks" not in plan.describe({**barred, "seen": seen(thing("blue key", 1, 0), door)})
     assert "blocks" not in plan.describe({**barred, "mission": "pick up the red ball"})
 

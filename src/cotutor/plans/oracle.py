@@ -22,19 +22,23 @@ def parse(level: Any, seen: Seen) -> Subgoal:
     target = _find(seen, part.desc)  # pyright: ignore[reportAttributeAccessIssue]
     if target is None:
         return _discover(seen)
+    if barrier := seen.barrier(target):
+        return _take(seen, barrier[1])
     if isinstance(part, PickupInstr):
-        return Subgoal(DROP) if seen.carried is not None else Subgoal(PICK_UP, target.name)
+        return _take(seen, target)
     return _unlock(seen, target) if isinstance(part, OpenInstr) else Subgoal(GO, target.name)
 
 
 def _put(seen: Seen, part: PutNextInstr) -> Subgoal:
+    moved, fixed = _find(seen, part.desc_move), _find(seen, part.desc_fixed)
+    for target in (fixed, moved):
+        if target is not None and (barrier := seen.barrier(target)):
+            return _take(seen, barrier[1])
     if seen.carried is not None and _matches(seen.carried, part.desc_move):
-        fixed = _find(seen, part.desc_fixed)
         return Subgoal(PUT, fixed.name) if fixed else _discover(seen)
-    moved = _find(seen, part.desc_move)
     if moved is None:
         return _discover(seen)
-    return Subgoal(DROP) if seen.carried is not None else Subgoal(PICK_UP, moved.name)
+    return _take(seen, moved)
 
 
 def _matches(thing: Thing, description: Any) -> bool:
@@ -55,10 +59,14 @@ def _discover(seen: Seen) -> Subgoal:
 def _unlock(seen: Seen, door: Thing) -> Subgoal:
     """Returns what leads to a door's being open: away with what lies before it, then the key, then the door."""
     if barring := seen.blocking(door):
-        return Subgoal(DROP) if seen.carried is not None else Subgoal(PICK_UP, barring.name)
+        return _take(seen, barring)
     key = f"{door.colour} key"
     if door.state != "locked" or (seen.carried is not None and seen.carried.name == key):
         return Subgoal(OPEN, door.name)
-    if any(thing.name == key for thing in seen.things):
-        return Subgoal(DROP) if seen.carried is not None else Subgoal(PICK_UP, key)
-    return Subgoal(EXPLORE)
+    found = next((thing for thing in seen.things if thing.name == key), None)
+    return _take(seen, found) if found else Subgoal(EXPLORE)
+
+
+def _take(seen: Seen, thing: Thing) -> Subgoal:
+    """Returns what leads to holding a thing: with full hands what they hold has to go first."""
+    return Subgoal(DROP) if seen.carried is not None else Subgoal(PICK_UP, thing.name)

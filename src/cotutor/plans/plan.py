@@ -99,12 +99,16 @@ class Plan(Task):
         doors = [thing for thing in seen.things if thing.type == "door"]
         locks = {door.colour for door in doors if door.state == "locked"}
         to_open = [door for door in doors if missing or any(want.matches(door) for want in wants)]
+        barriers = [
+            *((door, barring) for door in to_open if (barring := seen.blocking(door))),
+            *filter(None, (seen.barrier(thing) for thing in seen.things if any(want.matches(thing) for want in wants))),
+        ]
         located = [thing for thing in seen.things if any(want.side and want.names(thing) for want in wants)]
         known = [
             *(f"The {want.phrase} was not seen yet." for want in missing),
             *(f"There is a {thing.adjective}{thing.name} {' and '.join(thing.sides)}." for thing in located),
             *(f"The {door.name} is {door.state}." for door in to_open if door not in located),
-            *(f"The {barring.name} blocks the {door.name}." for door in to_open if (barring := seen.blocking(door))),
+            *(f"The {barring.name} blocks the {door.name}." for door, barring in barriers),
             *(f"There is a {thing.name}." for thing in seen.things if thing.type == "key" and thing.colour in locks),
         ]
         parts = dict.fromkeys(observation["done"]) if COMPOUND.search(mission) else {}

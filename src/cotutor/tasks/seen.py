@@ -118,13 +118,30 @@ class Seen:
         return next((thing for thing in self.things if thing.ahead), None)
 
     def blocking(self, door: Thing) -> Thing | None:
-        """Returns what has to be taken away before ``door`` can be opened.
+        """Returns what has to be taken away before one can open ``door`` or go through it.
 
-        Its own key does not count, for it is taken anyway. What is at the sides of a door is wall, so whatever lies
-        beside it lies where one has to stand.
+        What is at the sides of a door is wall, so whatever lies beside it lies where one has to pass. The key of a
+        locked door does not count, for it is taken anyway.
         """
-        barred = (thing for thing in self.things if thing.beside(door) and thing.name != f"{door.colour} key")
-        return next(barred, None) if door.state != "open" else None
+        key = f"{door.colour} key" if door.state == "locked" else ""
+        return next((thing for thing in self.things if thing.beside(door) and thing.name != key), None)
+
+    def barrier(self, target: Thing) -> tuple[Thing, Thing] | None:
+        """Returns an open door on the way to ``target`` and what blocks it, if that is something else."""
+        for door in self.things:
+            if door.type == "door" and door.state == "open":
+                blocking = self.blocking(door)
+                if blocking is not None and blocking != target and _parts(door, blocking, target):
+                    return door, blocking
+        return None
+
+
+def _parts(door: Thing, blocking: Thing, target: Thing) -> bool:
+    """Tells whether a door lies between the agent and ``target``; where one passes, ``blocking`` lies beside it."""
+    ahead, right = blocking.forward - door.forward, blocking.right - door.right
+    agent = -door.forward * ahead - door.right * right
+    beyond = (target.forward - door.forward) * ahead + (target.right - door.right) * right
+    return agent * beyond <= 0
 
 
 class SeenMap:
