@@ -32,6 +32,8 @@ MOST_LINES = 8
 """Methods that the curves show at first; of more, only the subject and its controls."""
 ENDS = ("n", "pair", "student alone", "teacher before", "after", "agreement before", "after ", "ceiling", "trust")
 COSTS = ("n", "area", "frames to 50%", "to 90%", "to 95%", "seconds to 90%", "seconds", "teacher's", "asked", "tokens")
+SYMBOLS = {"solid": "circle", "dash": "diamond", "dashdot": "square", "dot": "x"}
+"""Marks of methods, by the dash of their lines."""
 ARROWS = ("advice", "feedback in real time", "lessons", "prior", "distillation")
 
 
@@ -434,9 +436,11 @@ def _transfer_figure(number: int, results: Results, lines: dict[str, Line]) -> F
                 "type": "scatter",
                 "mode": "markers",
                 "name": method,
+                "legendgroup": line.key,
+                "visible": line.shown,
                 "x": [entry.value for entry in found.values()],
                 "y": [place + shift for place in found],
-                "marker": {"color": f"var({line.colour})", "size": 10},
+                "marker": {"color": f"var({line.colour})", "size": 10, "symbol": SYMBOLS[line.dash]},
                 "error_x": {
                     "type": "data",
                     "symmetric": False,
