@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cotutor.dialogue import revise
-from cotutor.lessons import lesson_target
+from cotutor.lessons import lesson_target, success_target
 
 OWN, REFERENCE, ADVANTAGE = np.array([0.7, 0.2, 0.1]), np.array([0.2, 0.2, 0.6]), np.array([0.1, 0.4, -0.3])
 
@@ -26,3 +26,9 @@ def test_iterating_with_an_anchor_stops_at_the_regularised_fixed_point():
         policy = lesson_target(policy, REFERENCE, ADVANTAGE, anchor=0.5, beta=0.5, clip=4.0)
     weights = REFERENCE * np.exp(ADVANTAGE / (0.5 * 0.5))
     assert policy == pytest.approx(weights / weights.sum())
+
+
+def test_a_success_counts_beside_what_the_teacher_thinks_and_many_outweigh_it():
+    assert success_target(OWN, np.array([0.0, 0.0, 1.0])) == pytest.approx((OWN + np.array([0, 0, 1])) / 2)
+    assert success_target(OWN, np.array([0.0, 30.0, 69.0])) == pytest.approx([0.007, 0.302, 0.691])
+    assert success_target(OWN, np.zeros(3)) == pytest.approx(OWN)

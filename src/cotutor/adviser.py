@@ -11,7 +11,7 @@ import numpy as np
 
 from cotutor.config import AskingConfig, DialogueConfig
 from cotutor.dialogue import ask_again, revise, softmax
-from cotutor.memory import FeedbackMemory
+from cotutor.memory import FeedbackMemory, Successes
 from cotutor.tasks.base import Task
 from cotutor.teachers.base import Teacher
 from cotutor.trust import Trust
@@ -92,6 +92,7 @@ class Adviser:
         self.task = task
         self.teacher = teacher
         self.memory = memory
+        self.successes = Successes(len(task.actions), dialogue.decay)
         self.trust = trust
         self.dialogue = dialogue
         self.asking = asking

@@ -133,10 +133,12 @@ class AskingConfig:
 class LessonConfig:
     """Fine-tuning of the teacher on what the student found out."""
 
+    of: Literal["feedback", "successes"] = "feedback"
+    """What lessons are made of: the student's feedback, or what was done in the episodes that succeeded."""
     every: int = 6
     """Rounds between teacher updates."""
     most: int = 96
-    """Lessons in an update at most: the contexts with most visits."""
+    """Lessons in an update at most: the contexts with most visits, of successes with most and latest ones."""
     steps: int = 12
     """Gradient steps in an update."""
     anchor: float = 0.0

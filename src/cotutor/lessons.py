@@ -8,7 +8,7 @@ from scipy.special import rel_entr
 from cotutor.adviser import Adviser
 from cotutor.config import LessonConfig
 from cotutor.dialogue import softmax
-from cotutor.types import FloatArray, Lesson
+from cotutor.types import FloatArray, Lesson, Question
 
 
 def lesson_target(
@@ -28,8 +28,24 @@ def lesson_target(
     return softmax(logits_O + np.clip(advantage_O / beta, -clip, clip))
 
 
+def success_target(own_O: FloatArray, chosen_O: FloatArray) -> FloatArray:
+    """Returns target(o|c) ∝ n(c,o) + T_φ(o|c): what was chosen, with the teacher's own advice as one choice more.
+
+    Args:
+        own_O: The teacher's own advice T_φ, shape (O,).
+        chosen_O: n, how often each option was chosen in episodes that succeeded, shape (O,).
+    """
+    return (chosen_O + own_O) / (chosen_O.sum() + 1.0)
+
+
 def plan_lessons(adviser: Adviser, config: LessonConfig) -> list[str]:
-    """Returns the contexts to teach: those with most untaught feedback on two options or more."""
+    """Returns the contexts to teach.
+
+    Of feedback: those with most that is untaught, on two options or more. Of successes: those that came most often.
+    """
+    if config.of == "successes":
+        frequent = adviser.successes.most_frequent()[: config.most]
+        return [context for context in frequent if adviser.successes.counts(adviser.task.question(context)).any()]
     worth = []
     for context in adviser.memory.most_visited():
         feedback = adviser.memory.feedback(adviser.task.question(context))
@@ -44,6 +60,8 @@ def make_lessons(adviser: Adviser, contexts: list[str], config: LessonConfig) ->
     """Makes a lesson of each context; all of them must have been asked."""
     questions = [adviser.task.question(context) for context in contexts]
     own = [adviser.answers[context].own_O for context in contexts]
+    if config.of == "successes":
+        return [_of_successes(adviser, question, own_O) for question, own_O in zip(questions, own, strict=True)]
     references = adviser.teacher.reference(questions) if config.anchor > 0 else own
     lessons = []
     for question, own_O, reference_O in zip(questions, own, references, strict=True):
@@ -54,6 +72,12 @@ def make_lessons(adviser: Adviser, contexts: list[str], config: LessonConfig) ->
         visits = float(feedback.visits_O.sum())
         lessons.append(Lesson(question, target_O, visits / (visits + adviser.memory.shrinkage)))
     return lessons
+
+
+def _of_successes(adviser: Adviser, question: Question, own_O: FloatArray) -> Lesson:
+    chosen_O = adviser.successes.counts(question)
+    visits = float(chosen_O.sum())
+    return Lesson(question, success_target(own_O, chosen_O), visits / (visits + 1.0))
 
 
 def news(adviser: Adviser, lessons: Sequence[Lesson]) -> float:

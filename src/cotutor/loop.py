@@ -222,6 +222,9 @@ class Loop(BaseCallback):
         self.adviser.meet(rollout.contexts)
         if rollout.rewards_N.std() > 0.0:
             self.adviser.memory.record(rollout.contexts, rollout.actions_N, rollout.advantages_N / self.scale.value)
+        self.adviser.successes.record(
+            rollout.contexts, rollout.actions_N, rollout.rewards_N, rollout.episode_N, self.guide.episode_E
+        )
         self.adviser.refresh()
 
     def consult(self) -> list[str]:
@@ -245,7 +248,7 @@ class Loop(BaseCallback):
         return [*at_once, *contexts]
 
     def teach(self) -> float | None:
-        """Fine-tunes the teacher on lessons made of the feedback that it was not yet taught, if they say news."""
+        """Fine-tunes the teacher on lessons, if they say news; feedback that made them is not counted again."""
         adviser, config = self.adviser, self.config.lessons
         contexts = plan_lessons(adviser, config)
         if not contexts:
@@ -257,7 +260,8 @@ class Loop(BaseCallback):
         lessons = make_lessons(adviser, contexts, config)
         if news(adviser, lessons) < config.least_news:
             return None
-        adviser.settle(contexts)
+        if config.of == "feedback":
+            adviser.settle(contexts)
         with adviser.clock():
             return adviser.teacher.learn(lessons, config.steps)
 

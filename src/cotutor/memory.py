@@ -1,11 +1,15 @@
 """Feedback per (context, option): what the student measured while it acted, at no extra environment step."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from cotutor.types import Feedback, FloatArray, Question
 
 VISITS, TOTAL, SQUARES, WORKED = range(4)
+FORGOTTEN = 0.05
+"""Visits that have decayed below this are dropped."""
 
 
 class AdvantageScale:
@@ -103,3 +107,60 @@ class FeedbackMemory:
         visits_C = self.stats_CAS[:, :, VISITS].sum(axis=1)
         known = [(visits_C[row], context) for context, row in self.rows.items() if visits_C[row] > 0]
         return [context for _, context in sorted(known, key=lambda item: (-item[0], item[1]))]
+
+
+class Successes:
+    """Decayed counts of what was done in the episodes that succeeded, per context and action.
+
+    An episode succeeded if its return is positive. Feedback on a choice vanishes once everybody makes it, for an
+    advantage is relative to what is usually done; this is what remains of it.
+
+    Args:
+        actions: Number of actions of the environment (A).
+        decay: Factor on everything counted, once a round.
+    """
+
+    def __init__(self, actions: int, decay: float) -> None:
+        self.actions = actions
+        self.decay = decay
+        self.done: dict[str, FloatArray] = {}
+        self.running: dict[int, list[tuple[str, int, float]]] = {}
+
+    def record(
+        self,
+        contexts: Sequence[str],
+        actions_N: NDArray[np.int64],
+        rewards_N: FloatArray,
+        episode_N: NDArray[np.int64],
+        running_E: NDArray[np.int64],
+    ) -> None:
+        """Ages what is counted by one round and adds the episodes that ended in a rollout, if they succeeded.
+
+        Args:
+            contexts: The context of each of N steps.
+            actions_N: The action taken in each.
+            rewards_N: Its reward.
+            episode_N: Number of its episode.
+            running_E: Numbers of the episodes that go on.
+        """
+        aged = {context: counts_A * self.decay for context, counts_A in self.done.items()}
+        self.done = {context: counts_A for context, counts_A in aged.items() if counts_A.sum() >= FORGOTTEN}
+        for context, action, reward, episode in zip(contexts, actions_N, rewards_N, episode_N, strict=True):
+            self.running.setdefault(int(episode), []).append((context, int(action), float(reward)))
+        for episode in self.running.keys() - {int(episode) for episode in running_E}:
+            steps = self.running.pop(episode)
+            if sum(reward for _, _, reward in steps) > 0:
+                for context, action, _ in steps:
+                    # a context that comes again counts among the latest
+                    counts_A = self.done.pop(context, np.zeros(self.actions))
+                    counts_A[action] += 1.0
+                    self.done[context] = counts_A
+
+    def counts(self, question: Question) -> FloatArray:
+        """Returns how often each option was chosen in a context, shape (O,)."""
+        return self.done[question.context][[option.action for option in question.options]]
+
+    def most_frequent(self) -> list[str]:
+        """Returns the contexts, most frequent first; among equally frequent ones, in whole visits, the latest."""
+        latest_first = [*self.done][::-1]
+        return sorted(latest_first, key=lambda context: -round(float(self.done[context].sum())))
