@@ -116,6 +116,7 @@ def test_yaml_and_flags_give_the_same_configuration(run, tmp_path):
         (["train", "--task", "varied:Fetch2", "--plans.enabled"], "no memory"),
         (["climb", "nothing"], "no ladder nothing"),
         (["climb", "babyai", "--method", "bc"], "has no method 'bc'"),
+        (["climb", "babyai", "--rungs", "99"], "99 cannot be climbed"),
         (["train", "--teacher", "bow", "--start", "/nowhere"], "summary.json"),
         (["train", "--method", "hints", "--rehearse", "babyai:GoToObj"], "cannot rehearse"),
         (["train", "--task", "babyai:GoToLocal+loud"], "no variation 'loud'"),

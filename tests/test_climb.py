@@ -103,6 +103,13 @@ def test_what_is_done_is_not_done_again(climbed):
         next(climb(TWO, out, {**SETTINGS, "seed": 7}, QUIET))
 
 
+def test_a_climb_may_stop_before_the_last_rung(climbed):
+    out, rungs = climbed
+    assert [rung.rung for rung in climb(TWO, out, SETTINGS, QUIET, rungs=1)] == [rungs[0].rung]
+    with pytest.raises(UserError, match="has 2 rungs, so 0 cannot be climbed"):
+        next(climb(TWO, out, SETTINGS, QUIET, rungs=0))
+
+
 def test_a_run_goes_on_only_from_its_like(climbed, tmp_path):
     out, _ = climbed
     start = min(out.glob("01-*"))

@@ -118,6 +118,8 @@ class Climb:
     """Who climbs: one of the ladder's methods."""
     teacher: str = ""
     """Another teacher than the method's own, as in train."""
+    rungs: int | None = None
+    """Stop before the rung after so many; the same command with more of them, or without it, goes on from there."""
     seed: int = 0
     """Of everything that is drawn."""
     threads: int = 0
@@ -245,7 +247,7 @@ def _climb(command: Climb) -> None:
     out = command.out or Path("runs") / file_name(ladder.name, who, command.seed)
     climbs = []
     with only_one(out, "climb"):
-        for climbed in climb(ladder, out, settings, console):
+        for climbed in climb(ladder, out, settings, console, command.rungs):
             climbs.append(climbed)
             write_climb(ladder, climbs, out, {})
             if command.keep:

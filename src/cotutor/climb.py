@@ -219,7 +219,9 @@ def parse_ladder(name: str, text: str) -> Ladder:
     return ladder
 
 
-def climb(ladder: Ladder, out: Path, settings: Settings, console: Console) -> Iterator[Climbed]:
+def climb(
+    ladder: Ladder, out: Path, settings: Settings, console: Console, rungs: int | None = None
+) -> Iterator[Climbed]:
     """Yields the runs one after the other, as long as there is something to learn that was not tried in vain.
 
     Args:
@@ -227,15 +229,19 @@ def climb(ladder: Ladder, out: Path, settings: Settings, console: Console) -> It
         out: The climb's folder.
         settings: What is set for every rung: those of one of the ladder's methods, and what this climb sets.
         console: Where to show progress.
+        rungs: The climb stops before the rung after so many; by default it goes on to the last.
 
     Raises:
-        UserError: A setting is out of range, or a run's folder holds one with other settings.
+        UserError: A setting is out of range, the ladder has not so many rungs, or a run's folder holds one with other
+            settings.
     """
+    if rungs is not None and not 1 <= rungs <= len(ladder.rungs):
+        raise UserError(f"The ladder {ladder.name} has {len(ladder.rungs)} rungs, so {rungs} cannot be climbed.")
     ladder.config(ladder.rungs[0], [], out, settings)
     for rung in ladder.rungs:
         make_task(rung.task)
     climbs: list[Climbed] = []
-    while (rung := ladder.next_rung(climbs)) is not None:
+    while (rung := ladder.next_rung(climbs)) in ladder.rungs[:rungs]:
         config = ladder.config(rung, climbs, out, settings)
         folder = RunFolder(config.run_dir or out)
         if not folder.summary.is_file():
