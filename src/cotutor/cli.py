@@ -237,6 +237,7 @@ def _climb(command: Climb) -> None:
     from cotutor.compare.climbs import keep_climb  # noqa: PLC0415
     from cotutor.compare.kept import file_name  # noqa: PLC0415
     from cotutor.report.climbed import TITLES, cells, verdict, write_climb  # noqa: PLC0415
+    from cotutor.report.climbs import write_climbs  # noqa: PLC0415
     from cotutor.runs.lock import only_one  # noqa: PLC0415
 
     ladder = load_ladder(command.ladder)
@@ -251,7 +252,9 @@ def _climb(command: Climb) -> None:
             climbs.append(climbed)
             write_climb(ladder, climbs, out, {})
             if command.keep:
-                keep_climb(ladder, climbs, who, settings, command.keep)
+                write_climbs(
+                    ladder, keep_climb(ladder, climbs, who, settings, command.keep), command.keep / "report.html"
+                )
         at_the_end = remembered(climbs, out, console)
         write_climb(ladder, climbs, out, at_the_end)
     shown = [TITLES.index(title) for title in ("rung", "frames", "time", "pair", "teacher", "mastered", "at the end")]

@@ -6,7 +6,7 @@ zero *and* an exact permutation test must reject equality at 5%, because percent
 than they say (measured in the tests); intervals are not corrected for the number of comparisons.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isinf
 
@@ -123,7 +123,7 @@ def stratified_iqm(*strata: FloatArray) -> FloatArray:
     return iqm(np.concatenate(strata, axis=-1))
 
 
-def compare(task: str, measure: str, subject: str, other: str, values: dict[str, Sequence[float]]) -> Claim:
+def compare(task: str, measure: str, subject: str, other: str, values: Mapping[str, Sequence[float]]) -> Claim:
     """Returns what the runs of two methods say about their difference.
 
     Args:

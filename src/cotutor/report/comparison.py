@@ -9,7 +9,7 @@ import numpy as np
 
 from cotutor.compare.kept import Curve, KeptRun
 from cotutor.compare.recipe import Recipe
-from cotutor.compare.statistics import Claim, estimate, iqm, iqm_band
+from cotutor.compare.statistics import estimate, iqm, iqm_band
 from cotutor.compare.table import (
     MEASURES,
     Results,
@@ -21,62 +21,15 @@ from cotutor.compare.table import (
     tabulate,
 )
 from cotutor.config import METHODS, from_values
-from cotutor.report.document import legible, write_page
+from cotutor.report.document import write_page
 from cotutor.report.figures import Figure, Trace
+from cotutor.report.methods import Gap, Line, draw, legible_figure, place, success_figure
 from cotutor.types import FloatArray
 
 POINTS = 64
-COLOURS = 6
-"""Colours of the page beside the subject's; beyond them lines of one kind are dotted."""
-MOST_LINES = 8
-"""Methods that the curves show at first; of more, only the subject and its controls."""
 ENDS = ("n", "pair", "student alone", "teacher before", "after", "agreement before", "after ", "ceiling", "trust")
 COSTS = ("n", "area", "frames to 50%", "to 90%", "to 95%", "seconds to 90%", "seconds", "teacher's", "asked", "tokens")
-SYMBOLS = {"solid": "circle", "dash": "diamond", "dashdot": "square", "dot": "x"}
-"""Marks of methods, by the dash of their lines."""
 ARROWS = ("advice", "feedback in real time", "lessons", "prior", "distillation")
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """How a method is drawn in the curves of a task.
-
-    Attributes:
-        method: Its name.
-        key: Its number among the recipe's methods, as text.
-        kind: ``subject``, ``control`` or ``rival``.
-        colour: A CSS variable.
-        dash: plotly's name of the dash.
-        shown: Whether it is shown at first.
-    """
-
-    method: str
-    key: str
-    kind: str
-    colour: str
-    dash: str
-    shown: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """The subject's area minus another method's, to be drawn.
-
-    Attributes:
-        line: The other method.
-        claim: The claim.
-        text: Difference and interval.
-        low: Lower end of the interval, in percent of the drawing's width.
-        middle: The difference, likewise.
-        high: Upper end, likewise.
-    """
-
-    line: Line
-    claim: Claim
-    text: str
-    low: float
-    middle: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +114,12 @@ def view_task(number: int, results: Results) -> TaskView:
     """
     counts = sorted({len(runs) for runs in results.runs.values()})
     task = results.task
-    lines = _lines(results)
-    gaps, zero = _gaps(results, lines)
+    kinds = {
+        method: "subject" if method == task.subject else "control" if method in task.controls else "rival"
+        for method in task.methods
+    }
+    lines = draw(kinds, results.runs)
+    gaps, zero = place(results.claims("area"), lines)
     title = f"{task.name}: {task.settings.get('task')}, {results.budget:,} frames"
     return TaskView(
         number,
@@ -205,56 +162,6 @@ def _share(results: Results, measure: str) -> str:
         names = "any control" if len(matched) == len(claims) > 1 else " and ".join(matched)
         return f"none is shown (not ahead of {names})"
     return signed(min((claim.difference for claim in claims), key=lambda found: found.value))
-
-
-def _lines(results: Results) -> dict[str, Line]:
-    task = results.task
-    kinds = {
-        method: "subject" if method == task.subject else "control" if method in task.controls else "rival"
-        for method in task.methods
-    }
-    dashes = {"subject": ("solid",), "control": ("dash", "dashdot"), "rival": ("solid", "dot")}
-    few = len(results.runs) <= MOST_LINES
-    lines = {}
-    for key, (method, kind) in enumerate(kinds.items()):
-        if method in results.runs:
-            place = [other for other in kinds if kinds[other] == kind].index(method)
-            colour = "--pair" if kind == "subject" else f"--m{place % COLOURS}"
-            dash = dashes[kind][place // COLOURS % len(dashes[kind])]
-            lines[method] = Line(method, str(key), kind, colour, dash, few or kind != "rival")
-    return lines
-
-
-def _gaps(results: Results, lines: dict[str, Line]) -> tuple[list[Gap], float]:
-    claims = results.claims("area")
-    low = min([0.0, *(claim.difference.low for claim in claims)])
-    high = max([0.0, *(claim.difference.high for claim in claims)])
-    margin = 0.04 * (high - low) or 1.0
-
-    def place(value: float) -> float:
-        return round(100 * (value - low + margin) / (high - low + 2 * margin), 2)
-
-    gaps = [
-        Gap(lines[claim.other], claim, signed(found), place(found.low), place(found.value), place(found.high))
-        for claim in claims
-        for found in [claim.difference]
-    ]
-    return sorted(gaps, key=lambda gap: (gap.line.kind, gap.middle)), place(0.0)
-
-
-def legible_figure(figure: Figure) -> Figure:
-    """Returns a figure in whose texts, which come from recipes, plotly finds no markup."""
-    return Figure(
-        figure.name, figure.title, figure.caption, _bare(legible(figure.traces)), _bare(legible(figure.layout))
-    )
-
-
-def _bare(data: Any) -> Any:
-    if isinstance(data, str):
-        return data.replace("<", "‹").replace(">", "›")
-    if isinstance(data, dict):
-        return {name: _bare(value) for name, value in data.items()}
-    return [_bare(value) for value in data] if isinstance(data, list) else data
 
 
 def _success_figures(number: int, results: Results, lines: dict[str, Line]) -> list[Figure]:
@@ -424,49 +331,19 @@ def _end_figure(number: int, results: Results) -> Figure:
 
 def _transfer_figure(number: int, results: Results, lines: dict[str, Line]) -> Figure:
     """Returns the success of the pairs by task: their own, and those that nobody was trained on."""
-    own, others = str(results.task.settings.get("task")), results.transfers
-    traces: list[Trace] = []
-    for i, method in enumerate(results.runs):
-        runs, line = results.runs[method], lines[method]
-        by_task = [[run.summary.pair_success for run in runs], *(results.elsewhere(method, "pair", o) for o in others)]
-        found = {place: estimate(iqm, values) for place, values in enumerate(by_task) if values}
-        shift = 0.6 * ((i + 0.5) / len(results.runs) - 0.5)
-        traces.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "name": method,
-                "legendgroup": line.key,
-                "visible": line.shown,
-                "x": [entry.value for entry in found.values()],
-                "y": [place + shift for place in found],
-                "marker": {"color": f"var({line.colour})", "size": 10, "symbol": SYMBOLS[line.dash]},
-                "error_x": {
-                    "type": "data",
-                    "symmetric": False,
-                    "array": [entry.high - entry.value for entry in found.values()],
-                    "arrayminus": [entry.value - entry.low for entry in found.values()],
-                    "color": f"var({line.colour})",
-                },
-                "hovertemplate": "%{x:.2f}",
-            }
-        )
-    return Figure(
+    others = results.transfers
+    values = {
+        method: [results.values("pair", method), *(results.elsewhere(method, "pair", other) for other in others)]
+        for method in results.runs
+    }
+    return success_figure(
         f"transfer-{number}",
         "Out of training",
         "Success of pair (or student, where there is no teacher) in held-out episodes, interquartile means with 95% "
         "intervals: on the task itself, at the top, and on tasks that nobody was trained on.",
-        traces,
-        {
-            "hovermode": "closest",
-            "xaxis": {"title": {"text": "success"}, "range": [-0.02, 1.02], "tickformat": ".0%"},
-            "yaxis": {
-                "tickvals": list(range(1 + len(others))),
-                "ticktext": [own, *others],
-                "range": [len(others) + 0.5, -0.5],
-                "title": {"text": ""},
-            },
-        },
+        values,
+        lines,
+        [str(results.task.settings.get("task")), *others],
     )
 
 
