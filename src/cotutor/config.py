@@ -240,7 +240,7 @@ class TrainConfig:
     """A run: a task, a method, a teacher and a student."""
 
     task: str = "babyai:GoToRedBallNoDists"
-    """What to learn: babyai:NAME, minigrid:NAME, balrog:NAME, varied:NAME or a full id; +synonyms, +large vary it."""
+    """What to learn: babyai:, minigrid:, balrog:, varied: or toy:NAME, a full id, or your own module:Class; +synonyms, +large vary it."""
     method: str = "mutual"
     """ppo, one-way, realtime, lasting or mutual; or a rival: annealed, hints, bc, llm-alone or llm-policy."""
     teacher: str = "smollm2"

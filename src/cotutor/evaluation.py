@@ -41,25 +41,30 @@ class Outcome:
 
 def evaluate(task: Task, student: str, actor: Actor, episodes: int, seed: int = HELD_OUT_SEED) -> Outcome:
     """Lets an actor act in ``episodes`` held-out episodes, once by drawing actions and once greedily."""
-    drawn = run_episodes(task, student, actor, episodes, seed, greedy=False)
-    greedy = run_episodes(task, student, actor, episodes, seed, greedy=True)
-    return Outcome(float((drawn > 0).mean()), float(drawn.mean()), float((greedy > 0).mean()), episodes)
+    drawn, returns = run_episodes(task, student, actor, episodes, seed, greedy=False)
+    greedy, _ = run_episodes(task, student, actor, episodes, seed, greedy=True)
+    return Outcome(float(drawn.mean()), float(returns.mean()), float(greedy.mean()), episodes)
 
 
 def success(task: Task, student: str, actor: Actor, episodes: int) -> float:
     """Returns the share of held-out episodes in which an actor that draws its actions accomplishes the mission."""
-    return float((run_episodes(task, student, actor, episodes, HELD_OUT_SEED, greedy=False) > 0).mean())
+    successes, _ = run_episodes(task, student, actor, episodes, HELD_OUT_SEED, greedy=False)
+    return float(successes.mean())
 
 
-def run_episodes(task: Task, student: str, actor: Actor, episodes: int, seed: int, greedy: bool) -> FloatArray:
-    """Returns the return of each episode, shape (episodes,); episode i has environment seed ``seed`` + i.
+def run_episodes(
+    task: Task, student: str, actor: Actor, episodes: int, seed: int, greedy: bool
+) -> tuple[NDArray[np.bool_], FloatArray]:
+    """Returns whether each episode accomplished its mission, and its return, shapes (episodes,).
+
+    Episode i has environment seed ``seed`` + i.
 
     All episodes run side by side, so that the teacher is asked about many contexts at once. Each has its own
     generator for the draws: an episode does not depend on how the others went.
     """
     envs = [task.spoken(student) for _ in range(episodes)]
     draws = [np.random.default_rng(seed + i) for i in range(episodes)]
-    returns = np.zeros(episodes)
+    successes, returns = np.zeros(episodes, dtype=bool), np.zeros(episodes)
     states = {i: env.reset(seed=seed + i) for i, env in enumerate(envs)}
     while states:
         running = list(states)
@@ -73,8 +78,9 @@ def run_episodes(task: Task, student: str, actor: Actor, episodes: int, seed: in
             returns[i] += reward
             states[i] = (observation, info)
             if terminated or truncated:
+                successes[i] = info["is_success"]
                 del states[i]
-    return returns
+    return successes, returns
 
 
 def stacked(observations: Sequence[Observations]) -> Observations:

@@ -182,7 +182,8 @@ def test_a_random_model_learns_which_option_is_right(folder, lamp):
     policy = policy_of(model)
 
     def mean_return() -> float:
-        return float(run_episodes(lamp, "image", language_actor(policy), 64, seed=0, greedy=False).mean())
+        _, returns = run_episodes(lamp, "image", language_actor(policy), 64, seed=0, greedy=False)
+        return float(returns.mean())
 
     assert mean_return() < 0.7
     model.learn(4096, callback=LanguageRounds(model))

@@ -41,10 +41,12 @@ class Encoder(BaseFeaturesExtractor):
 
     Each cell of the image is the sum of the embeddings of its three numbers (object, colour, state); two convolutions
     follow, the first modulated by the instruction (FiLM, Perez et al. 2018, as in BabyAI 1.1). Every entry of the
-    observation that is in the space is read, so the same class serves ``student="text"`` and ``student="image"``.
+    observation that is in the space is read, so the same class serves ``student="text"`` and ``student="image"``, and
+    tasks without an image.
 
     Args:
-        observation_space: The Dict space; ``image`` must have shape (width, height, channels) of small integers.
+        observation_space: The Dict space; an ``image`` must have shape (width, height, channels) of small integers, and
+            needs an ``instruction`` beside it; what is neither text nor image is a vector of numbers.
         width: Size of every embedding.
         features_dim: Size of the result.
     """
@@ -52,29 +54,35 @@ class Encoder(BaseFeaturesExtractor):
     def __init__(self, observation_space: gym.spaces.Dict, width: int = 32, features_dim: int = 128) -> None:
         super().__init__(observation_space, features_dim)
         spaces = entries(observation_space)
-        columns, rows, channels = spaces["image"].shape
         self.texts = [name for name in ("instruction", "context") if name in spaces]
         self.numbers = [name for name in spaces if name not in (*self.texts, "image")]
-        self.values = int(spaces["image"].high.max()) + 1
-        self.cell = nn.EmbeddingBag(channels * self.values, width // 2, mode="sum")
-        self.offsets: Tensor
-        self.register_buffer("offsets", torch.arange(channels) * self.values)
-        self.first = nn.Conv2d(width // 2, width, 3)
-        self.second = nn.Conv2d(width, width, 3)
+        self.has_image = "image" in spaces
+        flat = width * len(self.texts) + sum(int(spaces[name].shape[0]) for name in self.numbers)
+        if self.has_image:
+            columns, rows, channels = spaces["image"].shape
+            self.values = int(spaces["image"].high.max()) + 1
+            self.cell = nn.EmbeddingBag(channels * self.values, width // 2, mode="sum")
+            self.offsets: Tensor
+            self.register_buffer("offsets", torch.arange(channels) * self.values)
+            self.first = nn.Conv2d(width // 2, width, 3)
+            self.second = nn.Conv2d(width, width, 3)
+            flat += width * (columns - 4) * (rows - 4)
         self.text = nn.ModuleDict(
             {name: TextEncoder(int(spaces[name].high.max()) + 1, spaces[name].shape[0], width) for name in self.texts}
         )
-        self.film = nn.Linear(width, 2 * width)
-        flat = width * (columns - 4) * (rows - 4) + width * len(self.texts)
-        flat += sum(int(spaces[name].shape[0]) for name in self.numbers)
+        if self.has_image:
+            self.film = nn.Linear(width, 2 * width)
         self.join = nn.Sequential(nn.Linear(flat, features_dim), nn.ReLU())
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
         """Encodes a batch of observations into features, shape (B, features_dim)."""
-        image = observations["image"].long() + self.offsets
-        cells = self.cell(image.flatten(0, 2)).unflatten(0, image.shape[:3]).permute(0, 3, 1, 2)
         texts = {name: self.text[name](observations[name]) for name in self.texts}
-        scale, shift = self.film(texts["instruction"])[:, :, None, None].chunk(2, dim=1)
-        image = torch.relu(self.second(torch.relu(self.first(cells) * (1 + scale) + shift)))
         numbers = [observations[name].float() for name in self.numbers]
-        return self.join(torch.cat([image.flatten(1), *texts.values(), *numbers], dim=1))
+        images = [self._see(observations["image"], texts["instruction"])] if self.has_image else []
+        return self.join(torch.cat([*images, *texts.values(), *numbers], dim=1))
+
+    def _see(self, image: Tensor, instruction_BW: Tensor) -> Tensor:
+        image = image.long() + self.offsets
+        cells = self.cell(image.flatten(0, 2)).unflatten(0, image.shape[:3]).permute(0, 3, 1, 2)
+        scale, shift = self.film(instruction_BW)[:, :, None, None].chunk(2, dim=1)
+        return torch.relu(self.second(torch.relu(self.first(cells) * (1 + scale) + shift))).flatten(1)

@@ -1,66 +1,89 @@
 """The contract of a task: a gymnasium environment that can speak."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from numpy.typing import NDArray
 
+from cotutor.errors import UserError
 from cotutor.tasks.scene import Scene
 from cotutor.tasks.words import Words
 from cotutor.types import Option, Question
 
-Observation = Mapping[str, Any]
+Observation = Any
+"""What an environment gives at each step, whatever its observation space says."""
 
 
 class Task(ABC):
     """An environment whose states can be put into words.
 
-    Everything here but :meth:`make_env` and :meth:`right_actions` is a pure function of one observation, so the words
-    cannot say more than the observation shows.
+    A task of one's own says ``actions``, :meth:`make_env` and :meth:`describe`; the rest has defaults, which suit an
+    environment with discrete actions, one mission and positive reward on success only.
+
+    Everything here but :meth:`make_env` and what takes an environment is a pure function of one observation, so the
+    words cannot say more than the observation shows.
 
     Attributes:
         name: What the user typed to get this task.
         actions: The name of every action, indexed by action.
-        vocabulary: The words of instructions and contexts; other words share a few hashed places.
+        vocabulary: The words of instructions and contexts; other words share hashed places.
         meanings: Every mission in plain words, where missions are told in other words too.
         max_words: Longest text, in words, that the student reads; longer ones are cut at the end.
         has_expert: Whether :meth:`expert_action` and :meth:`right_actions` work here.
         cue: What a language model reads after the context, and before the options.
     """
 
-    name: str
+    name: str = ""
     actions: tuple[str, ...]
-    vocabulary: tuple[str, ...]
+    vocabulary: tuple[str, ...] = ()
     meanings: tuple[str, ...] = ()
-    max_words: int
-    has_expert: bool
+    max_words: int = 64
+    has_expert: bool = False
     cue: str = "Next action:"
 
     @abstractmethod
     def make_env(self) -> gym.Env[Any, Any]:
-        """Makes the bare environment, with a discrete action space and positive reward on success only."""
-
-    @abstractmethod
-    def arrays(self, observation: Observation) -> dict[str, NDArray[Any]]:
-        """Returns the numeric part of an observation as the student's network reads it, by name."""
-
-    @abstractmethod
-    def array_spaces(self) -> dict[str, gym.Space[Any]]:
-        """Returns the space of each entry of :meth:`arrays`."""
-
-    @abstractmethod
-    def instruction(self, observation: Observation) -> str:
-        """Returns the mission in words."""
+        """Makes the bare environment, with a discrete action space."""
 
     @abstractmethod
     def describe(self, observation: Observation) -> str:
         """Returns the context: the mission and the observation as the teacher reads them."""
 
-    @abstractmethod
     def options(self, context: str) -> tuple[Option, ...]:
-        """Returns what the teacher may say in ``context``, always in the same order."""
+        """Returns what the teacher may say in ``context``, always in the same order: as a rule every action."""
+        return tuple(Option(name, action) for action, name in enumerate(self.actions))
+
+    def instruction(self, observation: Observation) -> str:
+        """Returns the mission in words; nothing where there is only one."""
+        return ""
+
+    def arrays(self, observation: Observation) -> dict[str, NDArray[Any]]:
+        """Returns the numeric part of an observation as the student's network reads it: as a rule flattened."""
+        flat = gym.spaces.flatten(self._observed, observation)
+        return {"observation": np.asarray(flat, dtype=np.float32)}
+
+    def array_spaces(self) -> dict[str, gym.Space[Any]]:
+        """Returns the space of each entry of :meth:`arrays`."""
+        flat = gym.spaces.flatten_space(self._observed)
+        if not isinstance(flat, gym.spaces.Box):
+            raise UserError(
+                f"The observations of {self.name} are no numbers to flatten: say arrays and array_spaces in the task."
+            )
+        return {"observation": gym.spaces.Box(-np.inf, np.inf, flat.shape, dtype=np.float32)}
+
+    @cached_property
+    def _observed(self) -> gym.Space[Any]:
+        env = self.make_env()
+        env.close()
+        return env.observation_space
+
+    def succeeded(self, reward: float, terminated: bool) -> bool:
+        """Tells by its last step whether an episode that is over accomplished the mission."""
+        return terminated and reward > 0
 
     def expert_action(self, env: gym.Env[Any, Any]) -> int:
         """Returns what an expert who sees the simulator's state would do now; for privileged teachers and checks."""
@@ -128,7 +151,7 @@ class SpokenEnv(gym.Wrapper[Any, int, Any, int]):
     def step(self, action: int):
         observation, reward, terminated, truncated, info = self.env.step(int(action))
         if terminated or truncated:
-            info["is_success"] = bool(terminated and float(reward) > 0)
+            info["is_success"] = self.task.succeeded(float(reward), bool(terminated))
         return *self._speak(observation, info)[:1], float(reward), terminated, truncated, info
 
     def expert_action(self) -> int:

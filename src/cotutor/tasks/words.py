@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 HASHED_PLACES = 64
+FREE_PLACES = 1024
+"""Hashed places where no vocabulary is known in advance."""
 
 
 class Words:
-    """Numbers words: 0 is padding, then the vocabulary, then ``HASHED_PLACES`` places that unknown words share.
+    """Numbers words: 0 is padding, then the vocabulary, then hashed places that unknown words share.
 
     Args:
         vocabulary: The words that are known in advance, each with a number of its own.
@@ -22,7 +24,8 @@ class Words:
     def __init__(self, vocabulary: tuple[str, ...], max_words: int) -> None:
         self.numbers = {word: i for i, word in enumerate(dict.fromkeys(vocabulary), start=1)}
         self.max_words = max_words
-        self.size = 1 + len(self.numbers) + HASHED_PLACES
+        self.places = HASHED_PLACES if vocabulary else FREE_PLACES
+        self.size = 1 + len(self.numbers) + self.places
         # high is not 255, or Stable-Baselines3 could take it for an image
         self.space = gym.spaces.Box(0, self.size - 1, (max_words,), dtype=np.int16)
         self.encode = lru_cache(maxsize=65536)(self._encode)
@@ -37,4 +40,4 @@ class Words:
     def number(self, word: str) -> int:
         """Returns the number of one lower-case word."""
         known = self.numbers.get(word)
-        return known if known is not None else 1 + len(self.numbers) + zlib.crc32(word.encode()) % HASHED_PLACES
+        return known if known is not None else 1 + len(self.numbers) + zlib.crc32(word.encode()) % self.places
