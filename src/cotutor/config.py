@@ -240,7 +240,7 @@ class TrainConfig:
     """A run: a task, a method, a teacher and a student."""
 
     task: str = "babyai:GoToRedBallNoDists"
-    """What to learn: babyai:, minigrid:, balrog:, varied: or toy:NAME, a full id, or your own module:Class; +synonyms, +large vary it."""
+    """A task by name: babyai:NAME, minigrid:, balrog:, varied: or toy:NAME, or your own module:Class."""
     method: str = "mutual"
     """ppo, one-way, realtime, lasting or mutual; or a rival: annealed, hints, bc, llm-alone or llm-policy."""
     teacher: str = "smollm2"
