@@ -57,7 +57,7 @@ def test_a_task_of_three_parts_is_found_in_a_module_or_a_file(here, name):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("no_such_module:Slope", "cannot be imported"),
+        ("no_such_module:Slope", "There is no level called"),
         ("torn_slope.py:Slope", "cannot be imported"),
         ("absent.py:Slope", "cannot be imported"),
         ("own_slope:Hill", "There is no Hill in own_slope"),

@@ -67,10 +67,10 @@ def own_task(name: str) -> Task:
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS, name=name):
         return _made(name, point.load())
     source, _, called = name.rpartition(":")
-    if not source or not called.isidentifier():
+    if not source.endswith(".py") and not _is_here(source):
         return BabyAI(name)  # there is none: the error names what is spelt alike
     try:
-        module = _from_file(Path(source)) if source.endswith(".py") else _from_here(source)
+        module = _from_file(Path(source)) if source.endswith(".py") else importlib.import_module(source)
     except (ImportError, OSError, SyntaxError) as error:
         raise UserError(f"The task {name} cannot be imported: {error}.") from error
     if called not in vars(module):
@@ -86,10 +86,14 @@ def _from_file(path: Path) -> ModuleType:
     return module
 
 
-def _from_here(module: str) -> ModuleType:
+def _is_here(module: str) -> bool:
+    """Tells whether there is such a module, the folder that one is in included."""
     if (here := str(Path.cwd())) not in sys.path:
         sys.path.insert(0, here)
-    return importlib.import_module(module)
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def _made(name: str, kind: Any) -> Task:
