@@ -252,9 +252,8 @@ def _climb(command: Climb) -> None:
             climbs.append(climbed)
             write_climb(ladder, climbs, out, {})
             if command.keep:
-                write_climbs(
-                    ladder, keep_climb(ladder, climbs, who, settings, command.keep), command.keep / "report.html"
-                )
+                kept = keep_climb(ladder, climbs, who, settings, command.keep)
+                write_climbs(ladder, kept, command.keep / "report.html")
         at_the_end = remembered(climbs, out, console)
         write_climb(ladder, climbs, out, at_the_end)
     shown = [TITLES.index(title) for title in ("rung", "frames", "time", "pair", "teacher", "mastered", "at the end")]

@@ -6,7 +6,7 @@ in which a climb that never came so far is later than all that did.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from math import inf, isinf
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 from cotutor.climb import Climbed, Ladder, Rung
 from cotutor.compare.kept import KeptRun, file_name, keep, read_all, write
 from cotutor.compare.statistics import FEWEST, Claim, compare, frames_to, seconds_to
-from cotutor.compare.table import grid, shown, signed, until
+from cotutor.compare.table import grid, mean, shown, signed, until
 
 THRESHOLD = 0.9
 
@@ -59,7 +59,7 @@ class Climb:
         steps, frames = [(0, 0)], 0
         for i, run in enumerate(self.runs, 1):
             frames += run.summary.frames
-            steps.append((frames, Climb(self.method, self.seed, self.runs[:i]).count(ladder)))
+            steps.append((frames, replace(self, runs=self.runs[:i]).count(ladder)))
         return steps
 
     def before(self, rung: Rung, actor: str) -> float | None:
@@ -110,10 +110,19 @@ def subject_of(ladder: Ladder) -> str:
     return next(iter(ladder.methods))
 
 
+def counted(ladder: Ladder, climbs: Climbs) -> dict[str, list[float]]:
+    """Returns how many rungs each climb of a method mastered, by method."""
+    return {method: [float(climb.count(ladder)) for climb in mine] for method, mine in climbs.items()}
+
+
+def tried(ladder: Ladder, climbs: Climbs) -> list[Rung]:
+    """Returns the rungs that some climb tried."""
+    return [rung for rung in ladder.rungs if any(climb.on(rung) for mine in climbs.values() for climb in mine)]
+
+
 def claims(ladder: Ladder, climbs: Climbs) -> list[Claim]:
     """Returns the rungs that the subject mastered against those of every other method; none if it has no climbs."""
-    subject = subject_of(ladder)
-    counts = {method: [float(climb.count(ladder)) for climb in mine] for method, mine in climbs.items()}
+    subject, counts = subject_of(ladder), counted(ladder, climbs)
     if subject not in counts:
         return []
     return [compare(ladder.name, "rungs", subject, other, counts) for other in counts if other != subject]
@@ -124,7 +133,7 @@ def verdict(ladder: Ladder, climbs: Climbs) -> str:
     subject = subject_of(ladder)
     if subject not in climbs:
         return f"Nothing can be said yet: {subject} has no climbs."
-    counts = [float(climb.count(ladder)) for climb in climbs[subject]]
+    counts = counted(ladder, climbs)[subject]
     text = f"{subject} mastered {shown(counts)} of {len(ladder.rungs)} rungs in {len(counts)} climbs."
     gaps = [f"{claim.other} {signed(claim.difference)} ({claim.verdict})" for claim in claims(ladder, climbs)]
     return f"{text} Its rungs minus those of: {'; '.join(gaps)}." if gaps else text
@@ -132,11 +141,11 @@ def verdict(ladder: Ladder, climbs: Climbs) -> str:
 
 def tables(ladder: Ladder, climbs: Climbs) -> dict[str, tuple[list[str], list[list[str]]]]:
     """Returns head and rows of each table by its title: a column a method, a row a rung that was tried."""
-    tried = [rung for rung in ladder.rungs if any(climb.on(rung) for mine in climbs.values() for climb in mine)]
     head = ["", *(f"{method} (n={len(mine)})" for method, mine in climbs.items())]
-    made = {"How far": (head, [["rungs mastered", *(_counted(ladder, mine) for mine in climbs.values())]])}
+    made = {"How far": (head, [["rungs mastered", *map(shown, counted(ladder, climbs).values())]])}
+    rungs = tried(ladder, climbs)
     for title, cell in CELLS.items():
-        made[title] = (head, [[rung.task, *(cell(rung, mine) for mine in climbs.values())] for rung in tried])
+        made[title] = (head, [[rung.task, *(cell(rung, mine) for mine in climbs.values())] for rung in rungs])
     return made
 
 
@@ -177,18 +186,9 @@ def _until(
     return inf
 
 
-def _counted(ladder: Ladder, climbs: Sequence[Climb]) -> str:
-    return shown([float(climb.count(ladder)) for climb in climbs])
-
-
 def _mastered(rung: Rung, climbs: Sequence[Climb]) -> str:
     tries = [climb for climb in climbs if climb.on(rung)]
     return f"{sum(climb.masters(rung) for climb in tries)}/{len(tries)}" if tries else "not reached"
-
-
-def _success(rung: Rung, climbs: Sequence[Climb]) -> str:
-    values = successes(rung, climbs)
-    return shown(values) if values else "–"
 
 
 def successes(rung: Rung, climbs: Sequence[Climb]) -> list[float]:
@@ -196,8 +196,7 @@ def successes(rung: Rung, climbs: Sequence[Climb]) -> list[float]:
     return [climb.on(rung)[-1].summary.pair_success for climb in climbs if climb.on(rung)]
 
 
-def _untrained(rung: Rung, climbs: Sequence[Climb]) -> str:
-    values = [climb.before(rung, "pair") for climb in climbs]
+def _shown(values: Sequence[float | None]) -> str:
     known = [value for value in values if value is not None]
     return shown(known) if known else "–"
 
@@ -209,19 +208,17 @@ def _teacher(rung: Rung, climbs: Sequence[Climb]) -> str:
         [climb.before(rung, "teacher") for climb in tries],
         [climb.on(rung)[-1].summary.teacher_success_after for climb in tries],
     )
-    means = [_mean([value for value in stage if value is not None]) for stage in stages]
-    return " → ".join(means) if any(mean != "–" for mean in means) else "–"
-
-
-def _mean(values: Sequence[float]) -> str:
-    return f"{sum(values) / len(values):.2f}" if values else "–"
+    means = [mean(stage, 2) for stage in stages]
+    return " → ".join(means) if set(means) != {"–"} else "–"
 
 
 CELLS: dict[str, Callable[[Rung, Sequence[Climb]], str]] = {
     "Mastered": _mastered,
-    "Success at the end of each rung": _success,
+    "Success at the end of each rung": lambda rung, climbs: _shown(successes(rung, climbs)),
     "Frames to 90%": lambda rung, climbs: until([climb.frames_to(rung) for climb in climbs]),
     "Seconds to 90%": lambda rung, climbs: until([climb.seconds_to(rung) for climb in climbs]),
-    "Success of the pair before a rung was trained": _untrained,
+    "Success of the pair before a rung was trained": lambda rung, climbs: _shown(
+        [climb.before(rung, "pair") for climb in climbs]
+    ),
     "Teacher alone: untaught → when the rung was next → after it": _teacher,
 }

@@ -168,7 +168,11 @@ def until(values: Sequence[float]) -> str:
 
 def mean_of(runs: Sequence[KeptRun], field: str, digits: int = 0) -> str:
     """Returns the mean of a field of the summaries as text, a dash where no run has it."""
-    values = [getattr(run.summary, field) for run in runs]
+    return mean([getattr(run.summary, field) for run in runs], digits)
+
+
+def mean(values: Sequence[float | None], digits: int = 0) -> str:
+    """Returns the mean of the values that are known as text, a dash where none is."""
     known = [value for value in values if value is not None]
     return f"{sum(known) / len(known):,.{digits}f}" if known else "–"
 

@@ -226,7 +226,7 @@ class PlannedEnv(gym.Wrapper[Any, int, Any, int]):
         paid += self.plan.worker.ppo.gamma * pursuit.potential - hoped
         pursuit.segment.add(action, paid, None if ended else self._instruct(subgoal))
         if pursuit.terminated or pursuit.truncated:
-            pursuit.info["is_success"] = self.plan.succeeded(float(reward), bool(pursuit.terminated))
+            pursuit.info["is_success"] = self.plan.world.succeeded(float(reward), bool(pursuit.terminated))
         return ended or pursuit.truncated or pursuit.duration >= limit
 
     def _instruct(self, subgoal: Subgoal) -> Told:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cotutor.climb import Ladder
-from cotutor.compare.climbs import Climbs, claims, subject_of, successes, tables, verdict
+from cotutor.compare.climbs import Climbs, claims, subject_of, successes, tables, tried, verdict
 from cotutor.report.document import write_page
 from cotutor.report.figures import Figure, Trace
 from cotutor.report.methods import Line, draw, legible_figure, place, success_figure
@@ -21,15 +21,15 @@ def write_climbs(ladder: Ladder, climbs: Climbs, target: Path) -> Path:
         The file: one page that opens offline.
     """
     lines = draw({method: kind_of(ladder, method) for method in dict.fromkeys([*ladder.methods, *climbs])}, climbs)
-    tried = [rung for rung in ladder.rungs if any(climb.on(rung) for mine in climbs.values() for climb in mine)]
+    rungs = tried(ladder, climbs)
     success = success_figure(
         "rungs",
         "Success on each rung",
         "Success of the pair in held-out episodes at the end of each rung, the easiest at the top: interquartile means "
         "over the climbs that tried it, with 95% intervals.",
-        {method: [successes(rung, mine) for rung in tried] for method, mine in climbs.items()},
+        {method: [successes(rung, mine) for rung in rungs] for method, mine in climbs.items()},
         lines,
-        [rung.task for rung in tried],
+        [rung.task for rung in rungs],
     )
     gaps, zero = place(claims(ladder, climbs), lines)
     figures = [legible_figure(figure) for figure in (_stairs(ladder, climbs, lines), success)]

@@ -71,6 +71,7 @@ class Encoder(BaseFeaturesExtractor):
             {name: TextEncoder(int(spaces[name].high.max()) + 1, spaces[name].shape[0], width) for name in self.texts}
         )
         if self.has_image:
+            # after the texts: which weights a seed draws depends on the order
             self.film = nn.Linear(width, 2 * width)
         self.join = nn.Sequential(nn.Linear(flat, features_dim), nn.ReLU())
 

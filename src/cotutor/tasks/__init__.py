@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from cotutor.errors import UserError
-from cotutor.tasks.babyai import FAMILIES, BabyAI, level_names
+from cotutor.tasks.babyai import FAMILIES, PREFIXES, BabyAI, level_names
 from cotutor.tasks.base import SpokenEnv, Task
 from cotutor.tasks.toy_text import WORLDS, make_world
 from cotutor.tasks.varied import LEVELS, Varied
@@ -38,7 +38,7 @@ def make_task(name: str, **options: Any) -> Task:
         raise UserError(
             f"The task {name} has no option {', '.join(sorted(unknown))}; it has positions, focus and memory."
         )
-    if name.partition(":")[0] in FAMILIES or name.startswith(tuple(f"{family}-" for family in FAMILIES.values())):
+    if name.partition(":")[0] in FAMILIES or name.startswith(PREFIXES):
         return BabyAI(name, **options)
     if options.get("memory"):
         raise UserError(f"The task {name} has no memory of what was seen, which --verbalizer.memory and plans need.")

@@ -31,6 +31,8 @@ from cotutor.tasks.variations import make_level, split
 from cotutor.types import Option
 
 FAMILIES = {"babyai": "BabyAI", "minigrid": "MiniGrid", "balrog": "BALROG"}
+PREFIXES = tuple(f"{family}-" for family in FAMILIES.values())
+"""How the full ids of levels begin."""
 ACTIONS = ("turn left", "turn right", "go forward", "pick up", "drop", "open", "done")
 LEFT, RIGHT, FORWARD, PICK_UP, DROP, OPEN = range(6)
 
@@ -221,7 +223,7 @@ def level_id(name: str) -> str:
     Raises:
         UserError: If there is no such level; the message names those that are spelt alike.
     """
-    if name in gym.registry and name.startswith(tuple(f"{family}-" for family in FAMILIES.values())):
+    if name in gym.registry and name.startswith(PREFIXES):
         return name
     family, _, level = name.partition(":")
     pattern = re.compile(rf"{FAMILIES.get(family)}-{re.escape(level)}-v(\d+)")

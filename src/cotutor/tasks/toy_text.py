@@ -25,6 +25,8 @@ LONGEST = 200
 
 Place = tuple[int, int]
 """Row and column."""
+Table = dict[int, dict[int, list[tuple[float, int, float, bool]]]]
+"""For each state and action the outcomes: probability, next state, reward, whether it ends there."""
 DIRECTIONS: dict[str, Place] = {"south": (1, 0), "north": (-1, 0), "east": (0, 1), "west": (0, -1)}
 
 
@@ -57,20 +59,24 @@ class ToyText(Task):
         return str(env.render())
 
     @cached_property
+    def table(self) -> Table:
+        """The dynamics, which are known."""
+        return self.make_env().get_wrapper_attr("P")
+
+    @cached_property
     def values(self) -> FloatArray:
         """Value of every action in every state, shape (S, A), from :data:`GAMMA`-discounted value iteration."""
-        env = self.make_env()
-        return optimal_values(env.get_wrapper_attr("P"), GAMMA)
+        return optimal_values(self.table, GAMMA)
 
     def _values(self, env: gym.Env[Any, Any]) -> FloatArray:
         return self.values[int(env.get_wrapper_attr("s"))]
 
 
-def optimal_values(table: dict[int, dict[int, list[tuple[float, int, float, bool]]]], gamma: float) -> FloatArray:
+def optimal_values(table: Table, gamma: float) -> FloatArray:
     """Returns the optimal action values, shape (S, A), of dynamics in gymnasium's form.
 
     Args:
-        table: For each state and action the outcomes: probability, next state, reward, whether it ends there.
+        table: The dynamics.
         gamma: Discount per step.
     """
     states, actions = len(table), len(table[0])
@@ -103,11 +109,15 @@ class Grid(ToyText):
     dangers: Mapping[str, str]
     edge: str
 
+    @cached_property
+    def goal(self) -> Place:
+        """Where the goal is."""
+        return next((y, x) for y, row in enumerate(self.rows) for x, letter in enumerate(row) if letter == "G")
+
     def describe(self, observation: Observation) -> str:
         rows = self.rows
         here = divmod(int(observation), len(rows[0]))
-        goal = next((y, x) for y, row in enumerate(rows) for x, letter in enumerate(row) if letter == "G")
-        parts = [f"Mission: {self.mission}", f"The goal is to the {towards(here, goal)}."]
+        parts = [f"Mission: {self.mission}", f"The goal is to the {towards(here, self.goal)}."]
         for name, (dy, dx) in DIRECTIONS.items():
             y, x = here[0] + dy, here[1] + dx
             inside = 0 <= y < len(rows) and 0 <= x < len(rows[0])
@@ -168,11 +178,6 @@ class Taxi(ToyText):
     def walls(self, observation: int) -> list[str]:
         """Returns the directions in which nothing moves from a state."""
         return [name for action, name in enumerate(DIRECTIONS) if self.table[observation][action][0][1] == observation]
-
-    @cached_property
-    def table(self) -> dict[int, dict[int, list[tuple[float, int, float, bool]]]]:
-        """The dynamics, which are known: they say where walls are."""
-        return self.make_env().get_wrapper_attr("P")
 
 
 WORLDS: dict[str, type[ToyText]] = {
