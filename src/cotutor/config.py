@@ -61,6 +61,8 @@ class PPOConfig:
     """ε of PPO's clipped objective."""
     entropy: float = 0.01
     """Weight of the entropy bonus."""
+    layer_norm: bool = False
+    """Normalise the student's features, so that it can go on learning for long; the ladders do."""
 
 
 @dataclass(frozen=True)

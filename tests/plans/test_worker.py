@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from torch.nn import LayerNorm
 
 from cotutor.config import PPOConfig, TrainConfig
 from cotutor.plans.worker import Segment, Worker, advantages
+from cotutor.students.encoder import Encoder
 from cotutor.tasks.babyai import BabyAI
 
 
@@ -44,3 +46,11 @@ def test_the_worker_learns_what_pays():
     assert shares[0] < 0.35
     assert shares[-1] > 0.8
     assert worker.frames == 12 * 128
+
+
+@pytest.mark.parametrize("layer_norm", [False, True])
+def test_the_worker_normalises_its_features_if_the_student_does(layer_norm: bool):
+    worker = Worker(BabyAI("babyai:GoToLocal", memory=True), TrainConfig(ppo=PPOConfig(layer_norm=layer_norm)))
+    encoder = worker.ppo.policy.features_extractor
+    assert isinstance(encoder, Encoder)
+    assert any(isinstance(module, LayerNorm) for module in encoder.modules()) is layer_norm

@@ -41,3 +41,22 @@ def test_the_image_student_has_no_context():
     encoder = Encoder(SpokenEnv(task, "image").observation_space)
     assert list(encoder.text) == ["instruction"]
     assert list(Encoder(SpokenEnv(task, "text").observation_space).text) == ["instruction", "context"]
+
+
+def test_normalised_features_do_not_grow_with_the_weights():
+    task = make_task("babyai:GoToLocal")
+    env = SpokenEnv(task, "text")
+    observation, _ = env.reset(seed=0)
+    batch = {name: torch.as_tensor(values)[None] for name, values in observation.items()}
+
+    def growth(layer_norm: bool) -> float:
+        torch.manual_seed(0)
+        encoder = Encoder(env.observation_space, layer_norm=layer_norm)
+        before = encoder(batch).norm()
+        with torch.no_grad():
+            encoder.join[0].weight *= 50  # pyright: ignore
+            encoder.join[0].bias *= 50  # pyright: ignore
+        return float((encoder(batch).norm() / before).detach())
+
+    assert growth(layer_norm=False) > 40
+    assert abs(growth(layer_norm=True) - 1) < 0.01

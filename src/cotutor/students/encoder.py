@@ -49,9 +49,14 @@ class Encoder(BaseFeaturesExtractor):
             needs an ``instruction`` beside it; what is neither text nor image is a vector of numbers.
         width: Size of every embedding.
         features_dim: Size of the result.
+        layer_norm: Normalise the features before their nonlinearity (Ba et al. 2016). Without it they grow for as long
+            as the student learns; after four rungs of a ladder the policy's units had nearly all saturated and nothing
+            new was learnt (lab notes; Lyle et al. 2023, "Understanding plasticity in neural networks").
     """
 
-    def __init__(self, observation_space: gym.spaces.Dict, width: int = 32, features_dim: int = 128) -> None:
+    def __init__(
+        self, observation_space: gym.spaces.Dict, width: int = 32, features_dim: int = 128, layer_norm: bool = False
+    ) -> None:
         super().__init__(observation_space, features_dim)
         spaces = entries(observation_space)
         self.texts = [name for name in ("instruction", "context") if name in spaces]
@@ -73,7 +78,8 @@ class Encoder(BaseFeaturesExtractor):
         if self.has_image:
             # after the texts: which weights a seed draws depends on the order
             self.film = nn.Linear(width, 2 * width)
-        self.join = nn.Sequential(nn.Linear(flat, features_dim), nn.ReLU())
+        norm = [nn.LayerNorm(features_dim)] if layer_norm else []
+        self.join = nn.Sequential(nn.Linear(flat, features_dim), *norm, nn.ReLU())
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
         """Encodes a batch of observations into features, shape (B, features_dim)."""

@@ -55,7 +55,12 @@ def make_ppo(
         gae_lambda=settings.gae_lambda,
         clip_range=settings.clip_range,
         ent_coef=settings.entropy,
-        policy_kwargs={"features_extractor_class": Encoder, "net_arch": [64], **policy_options},
+        policy_kwargs={
+            "features_extractor_class": Encoder,
+            "features_extractor_kwargs": {"layer_norm": settings.layer_norm},
+            "net_arch": [64],
+            **policy_options,
+        },
         seed=config.seed,
         device="cpu",
     )
