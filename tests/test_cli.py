@@ -103,8 +103,8 @@ def test_yaml_and_flags_give_the_same_configuration(run, tmp_path):
         (["train", "--task", "minigrid:DoorKey-8x8", "--teacher", "oracle"], "expert"),
         (["train", "--config", "/nowhere.yaml"], "cannot be read"),
         (["evaluate", "/nowhere"], "summary.json"),
-        (["tasks", "--check", "babyai:Nothing"], "Nothing"),
-        (["tasks", "--check", "babyai:GoToLocal", "--states", "0"], "at least 1"),
+        (["check-task", "babyai:Nothing"], "Nothing"),
+        (["check-task", "babyai:GoToLocal", "--states", "0"], "at least 1"),
         (["replay", "/nowhere"], "summary.json"),
         (["replay", "/nowhere", "--delay", "0"], "must be positive"),
         (["compare", "nothing"], "no recipe nothing"),
@@ -162,11 +162,33 @@ def test_unknown_keys_in_yaml_are_errors(tmp_path):
     assert "lerning_rate" in done.stderr
 
 
-def test_tasks_lists_and_checks():
+def test_tasks_are_listed():
     assert "babyai:GoToRedBallNoDists" in cotutor("tasks").stdout.splitlines()
-    check = json.loads(cotutor("tasks", "--check", "babyai:GoToRedBallNoDists", "--states", 200, "--json").stdout)
+
+
+def test_a_task_is_checked():
+    check = json.loads(cotutor("check-task", "babyai:GoToRedBallNoDists", "--states", 200, "--json").stdout)
+    assert check["broken"] == {}
     assert check["contexts"] < 30
     assert 0.8 < check["ceiling"] <= 1.0
+
+
+def test_a_task_of_ones_own_that_breaks_the_contract_is_told_how(tmp_path):
+    own = tmp_path / "own.py"
+    own.write_text(
+        "import gymnasium, cotutor\n"
+        "class Pole(cotutor.Task):\n"
+        "    actions = ('left', 'right')\n"
+        "    def make_env(self):\n"
+        "        self.env = gymnasium.make('CartPole-v1')\n"
+        "        return self.env\n"
+        "    def describe(self, observation):\n"
+        "        return f'The cart is at {self.env.unwrapped.state[0]}.'\n"
+    )
+    done = cotutor("check-task", f"{own}:Pole", "--states", 100)
+    assert done.returncode == 2
+    assert "✗ the context depends on the observation alone" in done.stdout
+    assert "breaks 1 of the 8 points" in done.stderr
 
 
 def test_help_explains_every_field():

@@ -6,7 +6,7 @@ from cotutor.errors import UserError
 from cotutor.students.encoder import Encoder
 from cotutor.students.guidance import GuidedMixin, GuidedPolicy
 from cotutor.students.ppo import make_envs
-from cotutor.tasks import Task, make_task
+from cotutor.tasks import Task, enumerated, make_task
 from cotutor.teachers import Teacher, make_teacher
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "TrainConfig",
     "UserError",
     "attach",
+    "enumerated",
     "make_envs",
     "make_task",
     "make_teacher",

@@ -63,10 +63,18 @@ class Ask:
 
 @dataclass(frozen=True)
 class Tasks:
-    """List the tasks, or check what one of them makes of its states."""
+    """List the tasks."""
 
-    check: str | None = None
-    """Name of a task: count its distinct contexts and the best agreement with the bot that they allow."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print JSON instead of text."""
+
+
+@dataclass(frozen=True)
+class CheckTask:
+    """Try whether a task, such as one of your own, keeps the contract, and show what the teacher would read."""
+
+    task: Annotated[str, tyro.conf.Positional]
+    """Its name, as in train."""
     states: int = 1000
     """States visited by the check."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -181,6 +189,7 @@ def _parse(arguments: list[str], defaults: TrainConfig) -> "Command":
         | Annotated[Replay, tyro.conf.subcommand("replay")]
         | Annotated[Ask, tyro.conf.subcommand("ask")]
         | Annotated[Tasks, tyro.conf.subcommand("tasks")]
+        | Annotated[CheckTask, tyro.conf.subcommand("check-task")]
         | Annotated[Doctor, tyro.conf.subcommand("doctor")]
     )
     return tyro.cli(commands, args=arguments, prog="cotutor", description=__doc__)
@@ -318,22 +327,41 @@ def _ask(command: Ask) -> None:
 
 
 def _tasks(command: Tasks) -> None:
-    from cotutor.tasks import make_task, task_names  # noqa: PLC0415
-    from cotutor.tasks.check import check_task  # noqa: PLC0415
+    from cotutor.tasks import task_names  # noqa: PLC0415
 
-    if command.check is None:
-        print(json.dumps(task_names()) if command.json else "\n".join(task_names()))
-        return
+    print(json.dumps(task_names()) if command.json else "\n".join(task_names()))
+
+
+def _check_task(command: CheckTask) -> None:
+    from cotutor.tasks import make_task  # noqa: PLC0415
+    from cotutor.tasks.check import check_task  # noqa: PLC0415
+    from cotutor.tasks.contract import check_contract  # noqa: PLC0415
+
     if command.states < 1:
         raise UserError(f"--states is {command.states}, but must be at least 1.")
-    check = check_task(make_task(command.check), command.states)
+    task = make_task(command.task)
+    findings = check_contract(task, command.states)
+    if not command.json:
+        for finding in findings:
+            mark = (
+                f"[red]✗[/] {escape(finding.point)}: but " if finding.broken else f"[green]✓[/] {escape(finding.point)}"
+            )
+            console.print(mark + escape(finding.broken), highlight=False, soft_wrap=True)
+    if broken := [finding for finding in findings if finding.broken]:
+        if command.json:
+            print(json.dumps({"broken": {finding.point: finding.broken for finding in broken}}, indent=2))
+        raise UserError(f"The task {task.name} breaks {len(broken)} of the {len(findings)} points of the contract.")
+    check = check_task(task, command.states)
     if command.json:
-        print(json.dumps(asdict(check), indent=2))
+        print(json.dumps(asdict(check) | {"broken": {}}, indent=2))
         return
-    ceiling = "unknown: there is no bot" if check.ceiling is None else f"{check.ceiling:.1%}"
+    ceiling = "unknown: there is no expert" if check.ceiling is None else f"{check.ceiling:.1%}"
     print(f"{check.contexts} distinct contexts in {check.states} states ({check.per_thousand:.0f} per 1,000)")
-    print(f"best agreement with the bot that any map from contexts to actions can have: {ceiling}")
-    print("\n".join(f"{count:5d}  {context}" for context, count in check.examples))
+    print(f"best agreement with the expert that any map from contexts to actions can have: {ceiling}")
+    print("what the teacher reads, the most frequent first, and what it may say at the first of them:")
+    for context, count in check.examples:
+        print(f"{count:5d}  {context}")
+    print(f"       {task.cue} {' | '.join(option.phrase for option in task.options(check.examples[0][0]))}")
 
 
 def _doctor(command: Doctor) -> None:
@@ -342,7 +370,7 @@ def _doctor(command: Doctor) -> None:
     show(diagnose(), console)
 
 
-Command = Train | Compare | Climb | Evaluate | Replay | Ask | Tasks | Doctor
+Command = Train | Compare | Climb | Evaluate | Replay | Ask | Tasks | CheckTask | Doctor
 COMMANDS: dict[type, Callable] = {
     Train: _train,
     Compare: _compare,
@@ -351,5 +379,6 @@ COMMANDS: dict[type, Callable] = {
     Replay: _replay,
     Ask: _ask,
     Tasks: _tasks,
+    CheckTask: _check_task,
     Doctor: _doctor,
 }

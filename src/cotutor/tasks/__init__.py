@@ -10,12 +10,13 @@ from types import ModuleType
 from typing import Any
 
 from cotutor.errors import UserError
+from cotutor.tasks.actions import enumerated
 from cotutor.tasks.babyai import FAMILIES, PREFIXES, BabyAI, level_names
 from cotutor.tasks.base import SpokenEnv, Task
 from cotutor.tasks.toy_text import WORLDS, make_world
 from cotutor.tasks.varied import LEVELS, Varied
 
-__all__ = ["SpokenEnv", "Task", "make_task", "task_names"]
+__all__ = ["SpokenEnv", "Task", "enumerated", "make_task", "task_names"]
 
 ENTRY_POINTS = "cotutor.tasks"
 """Group of the entry points by which a package offers tasks."""

@@ -13,6 +13,11 @@ FREE_PLACES = 1024
 """Hashed places where no vocabulary is known in advance."""
 
 
+def split(text: str) -> list[str]:
+    """Returns the words of a text, as the student reads them."""
+    return re.findall(r"[^\W_]+", text.lower())
+
+
 class Words:
     """Numbers words: 0 is padding, then the vocabulary, then hashed places that unknown words share.
 
@@ -32,7 +37,7 @@ class Words:
 
     def _encode(self, text: str) -> NDArray[np.int16]:
         """Returns the word numbers of ``text``, shape (max_words,), padded with zeros."""
-        words = re.findall(r"[^\W_]+", text.lower())[: self.max_words]
+        words = split(text)[: self.max_words]
         encoded = np.zeros(self.max_words, dtype=np.int16)
         encoded[: len(words)] = [self.number(word) for word in words]
         return encoded
