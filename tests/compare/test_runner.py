@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,6 +74,15 @@ def test_a_failed_run_is_returned_and_leaves_its_log(tmp_path) -> None:
     assert [run.method for run in read_all(tmp_path / "out" / "runs")] == ["ppo"]
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A shell starts its background jobs deaf to SIGINT, and pytest may be one of them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_a_killed_comparison_goes_on_where_it_stopped(tmp_path, sign) -> None:
     path = tmp_path / "small.yaml"

@@ -1,5 +1,6 @@
 """A check tells what a task breaks, and lets those pass that break nothing."""
 
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
@@ -45,8 +46,11 @@ class Corridor(gym.Env[Any, Any]):
 class Walk(Task):
     actions = ("go back", "go on")
 
+    def __init__(self, world: Callable[[], gym.Env[Any, Any]] = Corridor) -> None:
+        self.world = world
+
     def make_env(self) -> gym.Env[Any, Any]:
-        return Corridor()
+        return self.world()
 
     def describe(self, observation: int) -> str:
         return f"You are at place {observation}."
@@ -117,13 +121,10 @@ def test_an_observation_must_not_be_changed_by_telling_it():
     ],
 )
 def test_actions_must_be_those_of_the_environment(actions, space, words):
-    class Acting(Walk):
-        def make_env(self):
-            env = Corridor()
-            env.action_space = space
-            return env
+    class Acting(Corridor):
+        action_space = space
 
-    task = Acting()
+    task = Walk(Acting)
     task.actions = actions
     (finding,) = broken(task).values()
     assert words in finding
@@ -154,22 +155,14 @@ def test_nothing_may_be_drawn_but_from_the_seed():
         def step(self, action: int):
             return super().step(int(self.drawn.integers(2)))
 
-    class Drawing(Walk):
-        def make_env(self):
-            return Unseeded()
-
-    assert "seed" in broken(Drawing())["the same seed and actions give the same episode"]
+    assert "seed" in broken(Walk(Unseeded))["the same seed and actions give the same episode"]
 
 
 def test_a_time_limit_is_no_end():
     class Late(Corridor):
         late = "terminated"
 
-    class Ending(Walk):
-        def make_env(self):
-            return Late()
-
-    assert "after 8 steps" in broken(Ending())[LIMITS]
+    assert "after 8 steps" in broken(Walk(Late))[LIMITS]
 
 
 def test_an_episode_must_end():
@@ -179,11 +172,7 @@ def test_an_episode_must_end():
         def step(self, action: int):
             return super().step(0)
 
-    class Going(Walk):
-        def make_env(self):
-            return Endless()
-
-    assert "TimeLimit" in broken(Going())["episodes end"]
+    assert "TimeLimit" in broken(Walk(Endless))["episodes end"]
 
 
 def test_a_text_must_fit_and_arrays_must_be_in_their_spaces():

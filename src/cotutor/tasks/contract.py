@@ -2,9 +2,8 @@
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -65,8 +64,9 @@ def check_contract(task: Task, states: int, seed: int = 0) -> list[Finding]:
     Returns:
         A finding for every point. Where the actions do not match, nothing else can be tried.
     """
-    if mismatch := _mismatch(task):
-        return [Finding("its actions are those of the environment", mismatch)]
+    actions = Finding("its actions are those of the environment", _mismatch(task))
+    if actions.broken:
+        return [actions]
     episodes = _episodes(task, states, seed)
     points: dict[str, Callable[[Task, Sequence[Episode]], str]] = {
         "the options of a context are actions, and always the same": _options,
@@ -77,10 +77,7 @@ def check_contract(task: Task, states: int, seed: int = 0) -> list[Finding]:
         "episodes end": _endings,
         "a time limit cuts an episode and does not terminate it": _limits,
     }
-    return [
-        Finding("its actions are those of the environment"),
-        *(Finding(point, broken(task, episodes)) for point, broken in points.items()),
-    ]
+    return [actions, *(Finding(point, broken(task, episodes)) for point, broken in points.items())]
 
 
 def _mismatch(task: Task) -> str:
@@ -118,6 +115,10 @@ def _episodes(task: Task, states: int, seed: int) -> list[Episode]:
     return episodes
 
 
+def _steps(episodes: Sequence[Episode]) -> Iterator[Step]:
+    return (step for episode in episodes for step in episode)
+
+
 def _described(task: Task, observation: Observation) -> str:
     try:
         context = task.describe(observation)
@@ -131,7 +132,7 @@ def _described(task: Task, observation: Observation) -> str:
 
 
 def _options(task: Task, episodes: Sequence[Episode]) -> str:
-    for context in {step.context for episode in episodes for step in episode}:
+    for context in {step.context for step in _steps(episodes)}:
         options = task.options(context)
         if task.options(context) != options:
             return f"they change from one call to the next in the context: {context}"
@@ -143,7 +144,7 @@ def _options(task: Task, episodes: Sequence[Episode]) -> str:
 
 
 def _purity(task: Task, episodes: Sequence[Episode]) -> str:
-    for step in (step for episode in reversed(episodes) for step in episode):
+    for step in _steps(episodes[::-1]):
         later = _described(task, copy.deepcopy(step.observation))
         if later != step.context:
             return (
@@ -155,7 +156,7 @@ def _purity(task: Task, episodes: Sequence[Episode]) -> str:
 
 def _arrays(task: Task, episodes: Sequence[Episode]) -> str:
     spaces = gym.spaces.Dict(task.array_spaces())
-    for step in (step for episode in episodes for step in episode):
+    for step in _steps(episodes):
         arrays = task.arrays(step.observation)
         if not spaces.contains(arrays):
             shapes = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in arrays.items())
@@ -164,7 +165,7 @@ def _arrays(task: Task, episodes: Sequence[Episode]) -> str:
 
 
 def _length(task: Task, episodes: Sequence[Episode]) -> str:
-    longest = max((step.context for episode in episodes for step in episode), key=lambda text: len(split(text)))
+    longest = max((step.context for step in _steps(episodes)), key=lambda text: len(split(text)))
     words = len(split(longest))
     if words <= task.max_words:
         return ""
@@ -176,7 +177,7 @@ def _repeat(task: Task, episodes: Sequence[Episode], seed: int) -> str:
     for number, episode in enumerate(episodes[:SAME_LENGTH]):
         observation, _ = env.reset(seed=seed + number)
         for count, step in enumerate(episode):
-            told: Any = task.describe(observation)
+            told = task.describe(observation)
             observation, reward, terminated, truncated, _ = env.step(step.action)
             came = told, float(reward), bool(terminated), bool(truncated)
             if came != (step.context, step.reward, step.terminated, step.truncated):
