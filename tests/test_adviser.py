@@ -1,5 +1,7 @@
 """When the teacher is asked: after a rollout, or at once, never beyond the budget of a round."""
 
+import concurrent.futures
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +11,7 @@ from cotutor.adviser import Adviser
 from cotutor.attach import make_adviser
 from cotutor.config import AskingConfig, TrainConfig
 from cotutor.dialogue import softmax
+from cotutor.errors import UserError
 from cotutor.tasks import make_task
 from cotutor.teachers import Uniform
 from cotutor.train import build
@@ -49,12 +52,14 @@ def test_what_is_asked_at_once_comes_out_of_the_budget_of_the_round():
     asking = adviser()
     asking.ask(CONTEXTS[:1])
     asking.ask_at_once([*CONTEXTS[:3], CONTEXTS[1]])
-    assert asking.asked_at_once == CONTEXTS[1:3]
+    assert asking.requested == 2
     asking.meet(CONTEXTS)
     assert asking.choose() == [CONTEXTS[3]]
     asking.ask_at_once(CONTEXTS)
-    assert asking.asked_at_once == CONTEXTS[1:4]
+    assert asking.requested == 3
     assert asking.choose() == []
+    assert asking.taken_up() == CONTEXTS[1:4]
+    assert asking.choose() == CONTEXTS[4:]
 
 
 def test_a_share_of_the_time_is_spent_once_whatever_is_asked_at_once():
@@ -62,7 +67,7 @@ def test_a_share_of_the_time_is_spent_once_whatever_is_asked_at_once():
     asking.ask(CONTEXTS[:1])
     asking.seconds, asking.started = 1.0, asking.started - 9.0  # 3.5 s are owed, and a question takes one
     asking.ask_at_once(CONTEXTS)
-    assert len(asking.asked_at_once) == 3
+    assert asking.requested == 3
 
 
 def test_who_does_not_ask_at_once_asks_after_the_rollout():
@@ -100,3 +105,54 @@ def test_a_run_that_goes_on_calibrates_the_teacher_on_its_own_contexts_and_belie
     for answer in (pair.adviser.answers[context] for context in CONTEXTS):
         np.testing.assert_allclose(answer.own_O, softmax(0.25 * answer.scores_O))
         np.testing.assert_allclose(answer.advice_O, answer.own_O)
+
+
+class Remote(Uniform):
+    """Answers when it is allowed to."""
+
+    remote = True
+
+    def __init__(self) -> None:
+        self.allowed = threading.Event()
+        self.fails = False
+
+    def score(self, questions):
+        assert self.allowed.wait(timeout=20)
+        if self.fails:
+            raise UserError("There is no server any more.")
+        return super().score(questions)
+
+
+def remote() -> tuple[Adviser, Remote]:
+    asking = adviser()
+    asking.teacher = teacher = Remote()
+    asking.meet(CONTEXTS)
+    asking.request(asking.choose())
+    return asking, teacher
+
+
+def answered(asking: Adviser) -> None:
+    """Waits until a reply is there, and takes it up as a round does."""
+    concurrent.futures.wait([asking._waiting.reply], timeout=20)  # pyright: ignore
+    asking.refresh()
+
+
+def test_the_student_goes_on_while_a_remote_teacher_thinks_and_has_the_answers_when_they_come():
+    asking, teacher = remote()
+    asking.refresh()
+    assert asking.taken_up() == [] and asking.guidance(CONTEXTS[0]) is None
+    assert asking.choose() == []
+    teacher.allowed.set()
+    answered(asking)
+    assert asking.guidance(CONTEXTS[0]) is not None
+    assert asking.asked == 3
+    assert asking.choose() == CONTEXTS[3:]
+    assert asking.taken_up() == CONTEXTS[:3]
+
+
+def test_what_a_remote_teacher_could_not_do_is_said_when_its_answers_are_due():
+    asking, teacher = remote()
+    teacher.fails = True
+    teacher.allowed.set()
+    with pytest.raises(UserError, match="no server any more"):
+        answered(asking)

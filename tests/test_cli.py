@@ -98,6 +98,7 @@ def test_yaml_and_flags_give_the_same_configuration(run, tmp_path):
         (["train", "--task", "babyai:GoToRedBal"], "GoToRedBall"),
         (["train", "--method", "mutal"], "mutual"),
         (["train", "--teacher", "gpt9"], "smollm2"),
+        (["train", "--teacher", "openai:tiny@http://127.0.0.1:9/v1", "--served.retries", "0"], "There is no server"),
         (["train", "--frames", "-5"], "at least"),
         (["train", "--ppo.gamma", "1.5"], "between 0 and 1"),
         (["train", "--task", "minigrid:DoorKey-8x8", "--teacher", "oracle"], "expert"),

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,7 +16,7 @@ from cotutor.memory import FeedbackMemory, Successes
 from cotutor.tasks.base import Task
 from cotutor.teachers.base import Teacher
 from cotutor.trust import Trust
-from cotutor.types import Consultation, FloatArray, Question
+from cotutor.types import Consultation, Feedback, FloatArray, Question
 
 LOG_FLOOR = 1e-4
 
@@ -36,6 +37,23 @@ class Answer:
     own_O: FloatArray
     advice_O: FloatArray
     version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came of asking the teacher once: answers, the seconds that they took, and tokens."""
+
+    answers: list[Answer]
+    seconds: float
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Contexts that a remote teacher was asked about, and where its reply will be."""
+
+    contexts: list[str]
+    reply: Future[Reply]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +119,10 @@ class Adviser:
         self.answers: dict[str, Answer] = {}
         self.met: dict[str, float] = {}
         self.asked = 0
-        self.asked_at_once: list[str] = []
+        self.requested = 0
+        self._answered: list[str] = []
+        self._waiting: Waiting | None = None
+        self._asking = ThreadPoolExecutor(1, "teacher")
         self.seconds = 0.0
         self.tokens = 0
         self.started = time.perf_counter()
@@ -168,6 +189,7 @@ class Adviser:
 
     def refresh(self) -> None:
         """Makes new feedback, trust and answers count from now on."""
+        self.collect()
         self._guidance.clear()
 
     def choose(self) -> list[str]:
@@ -186,24 +208,44 @@ class Adviser:
         Nothing is asked before the first round is over, whose contexts the teacher is calibrated on.
         """
         if self.asking.at_once and self.asked:
-            new = [context for context in dict.fromkeys(contexts) if context not in self.answers][: self._budget()]
-            self.ask(new)
-            self.asked_at_once += new
+            self.request([c for c in dict.fromkeys(contexts) if c not in self.answers][: self._budget()])
 
-    def ask(self, contexts: Sequence[str]) -> None:
-        """Asks the teacher about the contexts and remembers the answers."""
+    def request(self, contexts: Sequence[str]) -> None:
+        """Asks about the contexts within the round's budget, without waiting for a remote teacher's answers.
+
+        Those are taken up by :meth:`collect`; until then nothing else is requested of it, so that no queue grows.
+        """
         if not contexts:
             return
-        questions = [self.task.question(context) for context in contexts]
-        with self.clock():
-            scores = self.teacher.score(questions)
-            own = advice = self.teacher.advice(questions, scores)
-            if self.depth and self.dialogue.channel != "reweight":
-                advice = ask_again(self.teacher, questions, [self.memory.feedback(question) for question in questions])
-        for context, scores_O, own_O, advice_O in zip(contexts, scores, own, advice, strict=True):
-            self.answers[context] = Answer(scores_O, own_O, advice_O, self.teacher.version)
-            self._guidance.pop(context, None)
-        self.asked += len(contexts)
+        self.requested += len(contexts)
+        questions, feedback = self._prepare(contexts)
+        if self.teacher.remote:
+            self._waiting = Waiting(list(contexts), self._asking.submit(self._answer, questions, feedback))
+        else:
+            self._take(contexts, self._answer(questions, feedback))
+            self._answered += contexts
+
+    def collect(self) -> None:
+        """Takes up a remote teacher's answers, if they have come.
+
+        Raises:
+            UserError: The teacher could not answer.
+        """
+        if self._waiting is not None and self._waiting.reply.done():
+            contexts, reply = self._waiting.contexts, self._waiting.reply.result()
+            self._waiting = None
+            self._take(contexts, reply)
+            self._answered += contexts
+
+    def taken_up(self) -> list[str]:
+        """Ends the round's asking; returns the contexts that were requested and whose answers came in this round."""
+        answered, self._answered, self.requested = self._answered, [], 0
+        return answered
+
+    def ask(self, contexts: Sequence[str]) -> None:
+        """Asks the teacher about the contexts, waits for the answers and remembers them."""
+        if contexts:
+            self._take(contexts, self._answer(*self._prepare(contexts)))
 
     def recalibrate(self) -> None:
         """Makes of every remembered answer what the teacher, calibrated anew, makes of the same scores."""
@@ -242,6 +284,29 @@ class Adviser:
         self.memory.forget(list(contexts))
         self.refresh()
 
+    def _prepare(self, contexts: Sequence[str]) -> tuple[list[Question], list[Feedback]]:
+        """Returns the questions, and the feedback that the teacher shall read, if any."""
+        questions = [self.task.question(context) for context in contexts]
+        prompted = self.depth and self.dialogue.channel != "reweight"
+        return questions, [self.memory.feedback(question) for question in questions] if prompted else []
+
+    def _answer(self, questions: list[Question], feedback: list[Feedback]) -> Reply:
+        """Asks the teacher, and once more with feedback if there is any; touches nothing of the adviser's."""
+        began, tokens = time.perf_counter(), self.teacher.tokens
+        scores = self.teacher.score(questions)
+        own = self.teacher.advice(questions, scores)
+        advice = ask_again(self.teacher, questions, feedback) if feedback else own
+        answers = [Answer(*each, self.teacher.version) for each in zip(scores, own, advice, strict=True)]
+        return Reply(answers, time.perf_counter() - began, self.teacher.tokens - tokens)
+
+    def _take(self, contexts: Sequence[str], reply: Reply) -> None:
+        self.asked += len(contexts)
+        self.seconds += reply.seconds
+        self.tokens += reply.tokens
+        for context, answer in zip(contexts, reply.answers, strict=True):
+            self.answers[context] = answer
+            self._guidance.pop(context, None)
+
     def _compute(self, context: str) -> Guidance | None:
         if context not in self.answers:
             return None
@@ -272,9 +337,9 @@ class Adviser:
 
     def _budget(self) -> int:
         """Returns how many contexts may still be asked in this round."""
-        if self.teacher.privileged:
+        if self.teacher.privileged or self._waiting is not None:
             return 0
         if not self.asking.share or not self.asked:
-            return max(0, self.asking.per_round - len(self.asked_at_once))
+            return max(0, self.asking.per_round - self.requested)
         owed = self.asking.share * (time.perf_counter() - self.started) - self.seconds
         return max(0, int(owed * self.asked / self.seconds))

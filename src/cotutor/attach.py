@@ -54,6 +54,7 @@ def make_adviser(task: Task, config: TrainConfig, adviser_class: type[Adviser] =
         dtype=config.dtype,
         restate=config.verbalizer.restate,
         shots=config.shots,
+        served=config.served,
     )
     dialogue, trust = config.dialogue, config.trust
     return adviser_class(

@@ -132,6 +132,22 @@ class AskingConfig:
 
 
 @dataclass(frozen=True)
+class ServedConfig:
+    """How a teacher behind an OpenAI-compatible server is asked."""
+
+    how: Literal["auto", "exact", "letter", "votes"] = "auto"
+    """By the prompt's log-probabilities, those of a letter, or votes among answers; auto: the first that it can do."""
+    votes: int = 8
+    """Answers drawn for one question if they are counted."""
+    concurrency: int = 8
+    """Questions asked at the same time."""
+    timeout: float = 60.0
+    """Seconds to wait for an answer."""
+    retries: int = 4
+    """How often a request that failed is repeated, with growing pauses."""
+
+
+@dataclass(frozen=True)
 class LessonConfig:
     """Fine-tuning of the teacher on what the student found out."""
 
@@ -246,7 +262,7 @@ class TrainConfig:
     method: str = "mutual"
     """ppo, one-way, realtime, lasting or mutual; or a rival: annealed, hints, bc, llm-alone or llm-policy."""
     teacher: str = "smollm2"
-    """smollm2, oracle, random, uniform, adversarial, bow, untrained, hf:ORG/MODEL or a model's folder."""
+    """smollm2, oracle, random, uniform, adversarial, bow, untrained, a model's folder, hf:ORG/MODEL or openai:MODEL."""
     student: Literal["text", "image"] = "text"
     """Whether the student reads the teacher's context too (text) or not (image)."""
     seed: int = 0
@@ -284,6 +300,7 @@ class TrainConfig:
     dialogue: DialogueConfig = field(default_factory=DialogueConfig)
     trust: TrustConfig = field(default_factory=TrustConfig)
     asking: AskingConfig = field(default_factory=AskingConfig)
+    served: ServedConfig = field(default_factory=ServedConfig)
     lessons: LessonConfig = field(default_factory=LessonConfig)
     guidance: GuidanceConfig = field(default_factory=GuidanceConfig)
     plans: PlanConfig = field(default_factory=PlanConfig)
@@ -314,6 +331,9 @@ AT_LEAST = {
     "trust.trial_every": 0,
     "trust.probation_every": 0,
     "asking.per_round": 0,
+    "served.votes": 1,
+    "served.concurrency": 1,
+    "served.retries": 0,
     "lessons.every": 1,
     "lessons.most": 1,
     "lessons.steps": 1,
@@ -340,6 +360,7 @@ POSITIVE = (
     "dialogue.beta",
     "dialogue.clip",
     "dialogue.scale_floor",
+    "served.timeout",
     "plans.gamma",
     "plans.learning_rate",
     "llm_policy.learning_rate",

@@ -234,7 +234,7 @@ class Loop(BaseCallback):
         asked, and a bias from other contexts outweighs what the teacher knows (lab notes).
 
         Returns:
-            The contexts asked about in this round, those that were asked at once included.
+            The contexts whose answers came in this round, those that were asked at once included.
         """
         contexts = self.adviser.choose()
         if contexts and not self.adviser.asked:
@@ -243,9 +243,8 @@ class Loop(BaseCallback):
             with self.adviser.clock():
                 self.adviser.teacher.calibrate([task.question(reference) for reference in references])
             self.adviser.recalibrate()
-        self.adviser.ask(contexts)
-        at_once, self.adviser.asked_at_once = self.adviser.asked_at_once, []
-        return [*at_once, *contexts]
+        self.adviser.request(contexts)
+        return self.adviser.taken_up()
 
     def teach(self) -> float | None:
         """Fine-tunes the teacher on lessons, if they say news; feedback that made them is not counted again."""

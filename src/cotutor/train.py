@@ -40,6 +40,7 @@ from cotutor.tasks import make_task
 from cotutor.tasks.babyai import BabyAI
 from cotutor.tasks.base import HELD_OUT_SEED, Task
 from cotutor.tasks.check import agreement_states, ceiling
+from cotutor.teachers import SERVED
 from cotutor.teachers.base import Teacher
 
 if TYPE_CHECKING:
@@ -392,7 +393,7 @@ def _summarise(
         student_return=alone.mean_return,
         eval_episodes=config.eval_episodes,
         frames_to_success=frames_to_success(recorder.episodes),
-        repeatable=not (config.arrows.teacher and config.asking.share > 0),
+        repeatable=not (config.arrows.teacher and (config.asking.share > 0 or config.teacher.startswith(SERVED))),
         **teacher_fields,
         transfer={name: _measure_transfer(config, pair, other) for name, other in transfer.items()},
     )

@@ -76,5 +76,5 @@ def test_a_teacher_reads_the_examples_and_is_calibrated_with_them():
     teacher.calibrate(questions)
     [advice_O] = teacher.advice(questions[:1], teacher.score(questions[:1]))
     assert advice_O.sum() == pytest.approx(1)
-    assert set(teacher.bias) == {option.phrase for option in questions[0].options}
+    assert set(teacher.calibration.bias) == {option.phrase for option in questions[0].options}
     assert teacher.score(questions[:1])[0] != pytest.approx(plain.score(questions[:1])[0], abs=0.1)

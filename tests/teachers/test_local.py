@@ -80,7 +80,7 @@ def test_temperature_softens_advice(folder):
 
 
 def test_an_unknown_phrase_gets_the_mean_bias(teacher):
-    teacher.bias = {"turn left": -2.0, "turn right": -4.0}
+    teacher.calibration.bias = {"turn left": -2.0, "turn right": -4.0}
     [advice_O] = teacher.advice(HELD_OUT[:1], [np.array([-2.0, -4.0, -3.0])])
     np.testing.assert_allclose(advice_O, 1 / 3)
 
@@ -89,12 +89,12 @@ def test_calibration_comes_from_the_reference_and_is_made_anew_for_other_context
     later = [Question(f"the {side} ball is red", (*OPTIONS[:2], Option("go left", 0))) for side in SIDES]
     expected = np.mean([teacher.score([asked])[0] for asked in later], axis=0)
     teacher.calibrate(HELD_OUT)
-    before = dict(teacher.bias)
+    before = dict(teacher.calibration.bias)
     teacher.learn(LESSONS, 10)
     teacher.calibrate(later)
     phrases = [option.phrase for option in later[0].options]
-    assert teacher.bias == before | {p: pytest.approx(e) for p, e in zip(phrases, expected, strict=True)}
-    assert teacher.bias[phrases[0]] != before[phrases[0]]
+    assert teacher.calibration.bias == before | {p: pytest.approx(e) for p, e in zip(phrases, expected, strict=True)}
+    assert teacher.calibration.bias[phrases[0]] != before[phrases[0]]
 
 
 def test_lessons_carry_over_to_a_name_that_was_never_taught(teacher):
@@ -146,7 +146,7 @@ def test_loading_continues_where_saving_stopped(teacher, folder, tmp_path):
     loaded = LocalTeacher(folder, seed=9, config=FLOAT32)
     loaded.seed = teacher.seed
     loaded.load(tmp_path)
-    assert (loaded.version, loaded.bias) == (teacher.version, teacher.bias)
+    assert (loaded.version, loaded.calibration.bias) == (teacher.version, teacher.calibration.bias)
     assert same(loaded.score(HELD_OUT), teacher.score(HELD_OUT))
     assert loaded.learn(LESSONS, 5) == pytest.approx(teacher.learn(LESSONS, 5), abs=1e-6)
     assert same(loaded.score(HELD_OUT), teacher.score(HELD_OUT))

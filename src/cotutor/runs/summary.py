@@ -47,7 +47,7 @@ class Summary:
             ``"student"`` without any advice and of the taught ``"teacher"`` alone there, and ``"bot_agreement"``, the
             share of states in which the teacher's best option is right there.
         runs_before: How many runs it went on from, one after the other.
-        repeatable: False if the teacher's budget was wall-clock time.
+        repeatable: False if what the teacher said in time depended on the clock: on a budget in seconds, or a server.
     """
 
     task: str

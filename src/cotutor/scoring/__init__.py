@@ -1,4 +1,4 @@
-"""Exact option scoring for local models."""
+"""Option scoring: exact for local models, as exact as it can be for served ones."""
 
 from collections.abc import Sequence
 from typing import Protocol

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from cotutor.config import ServedConfig
 from cotutor.embedded import Progress, embedded_model, tell
 from cotutor.errors import UserError
 from cotutor.tasks.base import Task
@@ -11,7 +12,8 @@ from cotutor.teachers.scripted import Adversarial, Oracle, Random, Uniform
 
 __all__ = ["Adversarial", "BagOfWords", "Oracle", "Random", "Teacher", "Uniform", "make_teacher"]
 
-NAMES = "smollm2, untrained, bow, oracle, adversarial, random, uniform, hf:ORG/MODEL or a folder"
+NAMES = "smollm2, untrained, bow, oracle, adversarial, random, uniform, hf:ORG/MODEL, openai:MODEL[@URL] or a folder"
+SERVED = "openai:"
 PRIVILEGED = {"oracle": Oracle, "adversarial": Adversarial}
 SIMPLE = {"bow": BagOfWords, "random": Random, "uniform": lambda _: Uniform()}
 
@@ -24,18 +26,21 @@ def make_teacher(
     dtype: str = "auto",
     restate: bool = False,
     shots: int = 0,
+    served: ServedConfig | None = None,
     progress: Progress = tell,
 ) -> Teacher:
     """Makes a teacher.
 
     Args:
         name: ``smollm2`` (the embedded model), ``untrained`` (the same with random weights), ``bow``, ``oracle``,
-            ``adversarial``, ``random``, ``uniform``, ``hf:ORG/MODEL``, or the folder of a model.
+            ``adversarial``, ``random``, ``uniform``, ``hf:ORG/MODEL``, the folder of a model, or ``openai:MODEL``
+            or ``openai:MODEL@URL`` for one behind an OpenAI-compatible server.
         task: What is to be taught.
         seed: Of everything that the teacher draws.
         dtype: Precision of a language model: ``auto``, ``bfloat16`` or ``float32``.
         restate: Whether it first says in plain words what a mission means.
         shots: Worked examples in a language model's prompt (:mod:`cotutor.scoring.shots`); other teachers need none.
+        served: How a server is asked.
         progress: Is told what is being done while the embedded model is made.
 
     Raises:
@@ -44,8 +49,8 @@ def make_teacher(
     """
     if restate and not task.meanings:
         raise UserError(f"The missions of {task.name} are in plain words already: leave out --verbalizer.restate.")
-    if restate and (name in PRIVILEGED or name in SIMPLE):
-        raise UserError(f"The teacher {name!r} cannot restate missions: take a language model.")
+    if restate and (name in PRIVILEGED or name in SIMPLE or name.startswith(SERVED)):
+        raise UserError(f"The teacher {name!r} cannot restate missions: take a language model on this machine.")
     if name in PRIVILEGED:
         if not task.has_expert:
             raise UserError(f"The teacher {name!r} needs a task with an expert, and {task.name} has none.")
@@ -54,20 +59,35 @@ def make_teacher(
         return SIMPLE[name](seed)
     if name in ("smollm2", "untrained"):
         return _local(embedded_model(progress), task, seed, dtype, restate, shots, untrained=name == "untrained")
+    if name.startswith(SERVED):
+        return _served(name.removeprefix(SERVED), task, shots, served)
     if name.startswith("hf:") or Path(name).is_dir():
         return _local(name.removeprefix("hf:"), task, seed, dtype, restate, shots)
     raise UserError(f"There is no teacher {name!r}; there are {NAMES}.")
 
 
+# transformers, peft and openai take seconds to import, which teachers without a language model should not cost
+
+
 def _local(
     model: str | Path, task: Task, seed: int, dtype: str, restate: bool, shots: int, untrained: bool = False
 ) -> Teacher:
-    # transformers and peft take seconds to import, which teachers without a language model should not cost
-    from cotutor.scoring.shots import examples  # noqa: PLC0415
     from cotutor.teachers.local import LocalConfig, LocalTeacher  # noqa: PLC0415
     from cotutor.teachers.restating import Restating  # noqa: PLC0415
 
-    template = f"{{context}}\n{task.cue}"
-    template = examples(task, shots, template) + template
-    teacher = LocalTeacher(model, seed, LocalConfig(template=template, dtype=dtype, untrained=untrained))
+    config = LocalConfig(template=_template(task, shots), dtype=dtype, untrained=untrained)
+    teacher = LocalTeacher(model, seed, config)
     return Restating(teacher, task.meanings) if restate else teacher
+
+
+def _served(name: str, task: Task, shots: int, config: ServedConfig | None) -> Teacher:
+    from cotutor.teachers.served import ServedTeacher  # noqa: PLC0415
+
+    return ServedTeacher(name, _template(task, shots), config)
+
+
+def _template(task: Task, shots: int) -> str:
+    from cotutor.scoring.shots import examples  # noqa: PLC0415
+
+    template = f"{{context}}\n{task.cue}"
+    return examples(task, shots, template) + template

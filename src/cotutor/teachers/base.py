@@ -18,11 +18,13 @@ class Teacher(ABC):
         can_learn: Whether :meth:`learn` does anything.
         privileged: Whether it reads the simulator's state (:meth:`score_state`) and not the context. A privileged
             teacher answers per state and bypasses the cache.
+        remote: Whether its answers are computed elsewhere, so that the student can go on while they come.
     """
 
     version: int = 0
     can_learn: bool = False
     privileged: bool = False
+    remote: bool = False
 
     @property
     def tokens(self) -> int:

@@ -23,6 +23,7 @@ from cotutor.errors import UserError
 from cotutor.scoring import Prompter, Reading, make_scorer
 from cotutor.tasks.base import Task
 from cotutor.teachers.base import Teacher
+from cotutor.teachers.calibration import Calibration
 from cotutor.teachers.learning import take_steps
 from cotutor.types import FloatArray, Lesson, Question
 
@@ -68,7 +69,7 @@ class LocalTeacher(Teacher):
         config: How it reads, advises and learns.
 
     Attributes:
-        bias: Calibration of each phrase: its mean reference score, frozen once learnt.
+        calibration: The bias of each phrase, that of the reference teacher, frozen once learnt.
 
     Raises:
         UserError: The model cannot be loaded.
@@ -79,7 +80,7 @@ class LocalTeacher(Teacher):
     def __init__(self, model: str | Path, seed: int = 0, config: LocalConfig | None = None) -> None:
         self.config = config or LocalConfig()
         self.seed = seed
-        self.bias: dict[str, float] = {}
+        self.calibration = Calibration()
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         dtype = choose_dtype(self.config.dtype, device)
         tokenizer, base = _load(str(model), dtype, seed if self.config.untrained else None)
@@ -108,12 +109,7 @@ class LocalTeacher(Teacher):
         return self.advice(questions, self.reference_scores(questions))
 
     def calibrate(self, questions: Sequence[Question]) -> None:
-        """Learns the bias of each phrase in ``questions``: its mean reference score there. Others keep theirs."""
-        seen: dict[str, list[float]] = {}
-        for question, scores_O in zip(questions, self.reference_scores(questions), strict=True):
-            for option, score in zip(question.options, scores_O, strict=True):
-                seen.setdefault(option.phrase, []).append(float(score))
-        self.bias |= {phrase: float(np.mean(scores)) for phrase, scores in seen.items()}
+        self.calibration.learn(questions, self.reference_scores(questions))
 
     def advice(self, questions: Sequence[Question], scores: Sequence[FloatArray]) -> list[FloatArray]:
         logits = [self._calibrated(q, torch.as_tensor(s)) for q, s in zip(questions, scores, strict=True)]
@@ -133,7 +129,8 @@ class LocalTeacher(Teacher):
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / CALIBRATION).write_text(json.dumps({"version": self.version, "bias": self.bias}, indent=2) + "\n")
+        saved = {"version": self.version, "bias": self.calibration.bias}
+        (folder / CALIBRATION).write_text(json.dumps(saved, indent=2) + "\n")
         if isinstance(self.model, PeftModel) and self.optimizer:
             self.model.save_pretrained(str(folder), save_embedding_layers=False)
             state = self.optimizer.state_dict()["state"]
@@ -144,7 +141,7 @@ class LocalTeacher(Teacher):
 
     def load(self, folder: Path) -> None:
         saved = json.loads((folder / CALIBRATION).read_text())
-        self.version, self.bias = saved["version"], saved["bias"]
+        self.version, self.calibration = saved["version"], Calibration(saved["bias"])
         if isinstance(self.model, PeftModel):
             self.model, self.optimizer = self.model.unload(), None
         if (folder / ADAPTER).exists():
@@ -192,10 +189,8 @@ class LocalTeacher(Teacher):
         return [self._calibrated(q, scores_O) for q, scores_O in zip(questions, self._scores(questions), strict=True)]
 
     def _calibrated(self, question: Question, scores_O: Tensor) -> Tensor:
-        """Returns (scores - bias) / temperature, shape (O,); an unknown phrase gets the mean bias."""
-        unknown = float(np.mean(list(self.bias.values()))) if self.bias else 0.0
-        bias_O = scores_O.new_tensor([self.bias.get(option.phrase, unknown) for option in question.options])
-        return (scores_O - bias_O) / self.config.temperature
+        """Returns (scores - bias) / temperature, shape (O,)."""
+        return (scores_O - scores_O.new_tensor(self.calibration.of(question))) / self.config.temperature
 
     def _start_learning(self) -> torch.optim.Adam:
         """Adds LoRA matrices and their optimiser."""

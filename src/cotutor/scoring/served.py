@@ -1,0 +1,147 @@
+"""What a language model behind an OpenAI-compatible server says to the options, in three ways.
+
+A way is a function of a client, a model's name, a context and phrases. They differ in what the server must be able to
+do: *exact* needs the log-probabilities of the prompt, *letter* those of the first token of an answer, *votes* nothing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from string import ascii_uppercase
+
+import numpy as np
+from openai import OpenAI
+from openai.types import CompletionUsage
+
+from cotutor.types import FloatArray
+
+TOP = 20
+"""Most log-probabilities of alternatives that the interface offers."""
+
+HALF_A_VOTE = 0.5
+
+
+class UnsupportedError(Exception):
+    """The server does not return what this way of asking needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came back for one question.
+
+    Attributes:
+        scores_O: Log-likelihoods of the phrases, up to a constant.
+        tokens: Tokens that the server says it has read and written.
+    """
+
+    scores_O: FloatArray
+    tokens: int
+
+
+Way = Callable[[OpenAI, str, str, Sequence[str]], Heard]
+
+
+def exact(client: OpenAI, model: str, context: str, phrases: Sequence[str]) -> Heard:
+    """Sums the log-probabilities of each phrase's tokens after the context, echoed by the server.
+
+    The same number as of a local model, where the server splits the phrase into the same tokens.
+
+    Raises:
+        UnsupportedError: The server does not echo log-probabilities, or no token begins where the phrase does.
+    """
+    scores, tokens = [], 0
+    for phrase in phrases:
+        # one new token, for some servers take zero for no limit
+        reply = client.completions.create(
+            model=model, prompt=f"{context} {phrase}", echo=True, logprobs=1, max_tokens=1, temperature=0.0
+        )
+        told = reply.choices[0].logprobs if reply.choices else None
+        if told is None or not told.tokens or not told.token_logprobs:
+            raise UnsupportedError
+        scores.append(_ending(told.tokens[:-1], told.token_logprobs[:-1], f" {phrase}"))
+        tokens += _total(reply.usage)
+    return Heard(np.array(scores), tokens)
+
+
+def letter(client: OpenAI, model: str, context: str, phrases: Sequence[str]) -> Heard:
+    """Offers the phrases as lettered choices and reads the log-probabilities of the answer's first token.
+
+    A letter that is not among the likeliest tokens is as unlikely as the least likely of them.
+
+    Raises:
+        UnsupportedError: The server gives no log-probabilities of alternatives, or there are more phrases than letters.
+    """
+    if len(phrases) > TOP:
+        raise UnsupportedError
+    choices = "\n".join(f"{name}) {phrase}" for name, phrase in zip(ascii_uppercase, phrases, strict=False))
+    reply = client.chat.completions.create(
+        model=model,
+        messages=[{"role": "user", "content": f"{context}\n{choices}\nAnswer with one letter."}],
+        logprobs=True,
+        top_logprobs=TOP,
+        max_tokens=1,
+        temperature=0.0,
+    )
+    told = reply.choices[0].logprobs if reply.choices else None
+    if told is None or not told.content or not told.content[0].top_logprobs:
+        raise UnsupportedError
+    top = told.content[0].top_logprobs
+    least = min(each.logprob for each in top)
+    scores = [
+        np.logaddexp.reduce([each.logprob for each in top if each.token.strip() == name] or [least])
+        for name, _ in zip(ascii_uppercase, phrases, strict=False)
+    ]
+    return Heard(np.array(scores), _total(reply.usage))
+
+
+def voting(votes: int) -> Way:
+    """Returns a way of asking that draws ``votes`` answers and counts for which phrase each is.
+
+    An answer votes for the phrase that it names; one that names none or several does not vote. Each answer is asked for
+    with the phrases in another order, for small models like the first or the last best, and some servers answer a
+    repeated question word for word. The score of a phrase is the logarithm of its share, with half a vote added to
+    each (Jeffreys' prior).
+    """
+
+    def count(client: OpenAI, model: str, context: str, phrases: Sequence[str]) -> Heard:
+        counts_O, tokens = np.full(len(phrases), HALF_A_VOTE), 0
+        for vote in range(votes):
+            first = vote % len(phrases)
+            choices = ", ".join([*phrases[first:], *phrases[:first]])
+            asked = f"{context}\nChoose from: {choices}. Reply with the choice only."
+            reply = client.chat.completions.create(
+                model=model,
+                messages=[{"role": "user", "content": asked}],
+                max_tokens=2 * max(len(phrase.split()) for phrase in phrases) + 8,
+                temperature=1.0,
+            )
+            choice = named(reply.choices[0].message.content or "" if reply.choices else "", phrases)
+            if choice is not None:
+                counts_O[choice] += 1
+            tokens += _total(reply.usage)
+        return Heard(np.log(counts_O / counts_O.sum()), tokens)
+
+    return count
+
+
+def named(answer: str, phrases: Sequence[str]) -> int | None:
+    """Returns which phrase the answer names, None if it names none or several; one within another does not count."""
+    said = " ".join(answer.lower().split())
+    found = [phrase for phrase in phrases if phrase.lower() in said]
+    whole = [phrase for phrase in found if not any(phrase != other and phrase in other for other in found)]
+    return phrases.index(whole[0]) if len(whole) == 1 else None
+
+
+def _ending(tokens: Sequence[str], logprobs: Sequence[float | None], phrase: str) -> float:
+    """Returns the log-probability of the last tokens, which together are the phrase."""
+    written, total = "", 0.0
+    for token, logprob in zip(reversed(tokens), reversed(logprobs), strict=True):
+        if logprob is None:
+            break
+        written, total = token + written, total + logprob
+        if written == phrase:
+            return total
+    raise UnsupportedError
+
+
+def _total(usage: CompletionUsage | None) -> int:
+    return usage.total_tokens if usage else 0

@@ -1,0 +1,144 @@
+"""A language model behind an OpenAI-compatible server as teacher."""
+
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import openai
+
+from cotutor.config import ServedConfig
+from cotutor.dialogue import softmax
+from cotutor.errors import UserError
+from cotutor.scoring.served import Heard, UnsupportedError, Way, exact, letter, voting
+from cotutor.teachers.base import Teacher
+from cotutor.teachers.calibration import Calibration
+from cotutor.types import FloatArray, Question
+
+PROBE = ("Is snow black or white?\nAnswer:", ("white", "black"))
+KEY, URL = "OPENAI_API_KEY", "OPENAI_BASE_URL"
+CALIBRATION = "calibration.json"
+
+
+class ServedTeacher(Teacher):
+    """A model on a server, whose weights cannot be trained from here: feedback reaches it by its prompt or not at all.
+
+    The key is read from the environment (``OPENAI_API_KEY``), so is the address unless it is given
+    (``OPENAI_BASE_URL``). Requests that fail for a while are repeated by the client, with growing pauses.
+
+    Args:
+        name: ``MODEL`` or ``MODEL@URL``.
+        template: The text around a context, which stands for ``{context}`` in it.
+        config: How the server is asked.
+
+    Attributes:
+        way: How its scores are found out.
+        calibration: The bias of each phrase, frozen once learnt.
+
+    Raises:
+        UserError: The server cannot be reached, refuses, does not have the model or cannot do what ``config`` asks.
+    """
+
+    remote = True
+
+    def __init__(self, name: str, template: str, config: ServedConfig | None = None) -> None:
+        self.config = config or ServedConfig()
+        self.model, url = _model_and_url(name)
+        self.template = template
+        self.calibration = Calibration()
+        self.client = openai.OpenAI(
+            base_url=url,
+            # servers of one's own ask for none, and the client insists on one
+            api_key=os.environ.get(KEY) or "none",
+            timeout=self.config.timeout,
+            max_retries=self.config.retries,
+        )
+        self.url = str(self.client.base_url)
+        self.way, self._tokens = self._choose_way()
+
+    @property
+    def tokens(self) -> int:
+        return self._tokens
+
+    def score(self, questions: Sequence[Question]) -> list[FloatArray]:
+        ask = partial(self._ask, self.way)
+        contexts = [self.template.replace("{context}", question.context) for question in questions]
+        phrases = [[option.phrase for option in question.options] for question in questions]
+        with ThreadPoolExecutor(self.config.concurrency) as asking:
+            heard = list(asking.map(ask, contexts, phrases))
+        self._tokens += sum(each.tokens for each in heard)
+        return [each.scores_O for each in heard]
+
+    def calibrate(self, questions: Sequence[Question]) -> None:
+        self.calibration.learn(questions, self.score(questions))
+
+    def advice(self, questions: Sequence[Question], scores: Sequence[FloatArray]) -> list[FloatArray]:
+        return [softmax(s_O - self.calibration.of(q)) for q, s_O in zip(questions, scores, strict=True)]
+
+    def reference(self, questions: Sequence[Question]) -> list[FloatArray]:
+        return self.advice(questions, self.score(questions))
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CALIBRATION).write_text(json.dumps({"bias": self.calibration.bias}, indent=2) + "\n")
+
+    def load(self, folder: Path) -> None:
+        self.calibration = Calibration(json.loads((folder / CALIBRATION).read_text())["bias"])
+
+    def _choose_way(self) -> tuple[Way, int]:
+        """Tries the ways of asking, the most exact first; returns the first that works and the tokens that it took."""
+        ways = {"exact": exact, "letter": letter, "votes": voting(self.config.votes)}
+        if self.config.how != "auto":
+            ways = {self.config.how: ways[self.config.how]}
+        client = self.client.with_options(max_retries=0)
+        *others, last = ways.values()
+        for way in others:
+            try:
+                return way, way(client, self.model, *PROBE).tokens
+            except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
+                raise self._failed(error) from error
+            except openai.APIConnectionError as error:
+                raise self._failed(error) from error
+            except (UnsupportedError, openai.APIStatusError):
+                continue
+        return last, self._ask(last, *PROBE).tokens
+
+    def _ask(self, way: Way, context: str, phrases: Sequence[str]) -> Heard:
+        try:
+            return way(self.client, self.model, context, phrases)
+        except UnsupportedError as error:
+            raise UserError(
+                f"The server {self.url} returns no log-probabilities as --served.how {self.config.how} needs them: use"
+                " --served.how votes."
+            ) from error
+        except openai.OpenAIError as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: openai.OpenAIError) -> UserError:
+        if isinstance(error, openai.APITimeoutError):
+            return UserError(f"The server {self.url} took longer than {self.config.timeout:g} s: see --served.timeout.")
+        if isinstance(error, openai.APIConnectionError):
+            return UserError(f"There is no server at {self.url}: start it, or say where it is with openai:MODEL@URL.")
+        if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
+            return UserError(f"The server {self.url} wants a valid key: put it into the environment variable {KEY}.")
+        said = "".join(letter for letter in " ".join(str(error).split()) if letter.isprintable())[:200]
+        return UserError(f"The server {self.url} could not answer for the model {self.model!r}: {said}")
+
+
+def _model_and_url(name: str) -> tuple[str, str | None]:
+    """Returns the parts of ``MODEL`` or ``MODEL@URL``; the URL that the environment names if none is given."""
+    model, at, url = name.rpartition("@http")
+    if not at:
+        model, url = name, os.environ.get(URL, "")
+    else:
+        url = f"http{url}"
+    if not model:
+        raise UserError("Say which model the server shall answer with: openai:MODEL or openai:MODEL@URL.")
+    if not url and not os.environ.get(KEY):
+        raise UserError(f"Say where the server is, with openai:{model}@URL or {URL}; a hosted one needs {KEY}.")
+    if url and urlsplit(url).username is not None:
+        raise UserError(f"No name or password in the address, please: put the key into the environment variable {KEY}.")
+    return model, url or None
