@@ -1,9 +1,14 @@
 """Tasks of the user's own, found by name."""
 
+import json
+import os
+import subprocess
+import sys
+
 import pytest
 
 from cotutor.errors import UserError
-from cotutor.tasks import SpokenEnv, make_task
+from cotutor.tasks import SpokenEnv, make_task, task_names
 
 OWN = """
 import gymnasium as gym
@@ -52,6 +57,48 @@ def test_a_task_of_three_parts_is_found_in_a_module_or_a_file(here, name):
     assert observation["observation"].shape == (2,)
     assert info["context"].startswith("Mission: get the car up")
     assert [option.phrase for option in task.question(info["context"]).options] == list(task.actions)
+
+
+@pytest.fixture
+def installed(here):
+    """A package that offers tasks, as an installer leaves it behind."""
+    told = here / "slopes-1.0.dist-info"
+    told.mkdir()
+    (told / "METADATA").write_text("Metadata-Version: 2.1\nName: slopes\nVersion: 1.0\n")
+    (told / "entry_points.txt").write_text(
+        "[cotutor.tasks]\nslope = own_slope:Slope\ngone = own_slope:Gone\ntorn = torn_slope:Slope\n"
+    )
+    return here
+
+
+def test_a_task_that_a_package_offers_is_found_and_learnt_by_its_name(installed, tmp_path):
+    assert "slope" in task_names()
+    assert make_task("slope").name == "slope"
+    quick = [
+        "--method",
+        "ppo",
+        "--frames",
+        "64",
+        "--ppo.envs",
+        "2",
+        "--ppo.steps",
+        "32",
+        "--eval-episodes",
+        "1",
+        "--replays",
+        "0",
+        "--threads",
+        "1",
+    ]
+    command = [sys.executable, "-m", "cotutor", "train", "--task", "slope", *quick, "--run-dir", str(tmp_path / "run")]
+    subprocess.run(command, env={**os.environ, "PYTHONPATH": str(installed)}, timeout=120, check=True)
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["task"] == "slope"
+
+
+@pytest.mark.parametrize("name", ["gone", "torn"])
+def test_a_task_that_a_package_offers_but_does_not_have_is_refused_in_a_sentence(installed, name):
+    with pytest.raises(UserError, match=f"The installed task {name} .* cannot be imported"):
+        make_task(name)
 
 
 @pytest.mark.parametrize(

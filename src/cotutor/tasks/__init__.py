@@ -66,7 +66,10 @@ def own_task(name: str) -> Task:
         UserError: There is none, or it is no task.
     """
     for point in importlib.metadata.entry_points(group=ENTRY_POINTS, name=name):
-        return _made(name, point.load())
+        try:
+            return _made(name, point.load())
+        except (ImportError, AttributeError, SyntaxError) as error:
+            raise UserError(f"The installed task {name} ({point.value}) cannot be imported: {error}.") from error
     source, _, called = name.rpartition(":")
     if not source.endswith(".py") and not _is_here(source):
         return BabyAI(name)  # there is none: the error names what is spelt alike
