@@ -74,23 +74,9 @@ def installed(here):
 def test_a_task_that_a_package_offers_is_found_and_learnt_by_its_name(installed, tmp_path):
     assert "slope" in task_names()
     assert make_task("slope").name == "slope"
-    quick = [
-        "--method",
-        "ppo",
-        "--frames",
-        "64",
-        "--ppo.envs",
-        "2",
-        "--ppo.steps",
-        "32",
-        "--eval-episodes",
-        "1",
-        "--replays",
-        "0",
-        "--threads",
-        "1",
-    ]
-    command = [sys.executable, "-m", "cotutor", "train", "--task", "slope", *quick, "--run-dir", str(tmp_path / "run")]
+    quick = "--method ppo --frames 64 --ppo.envs 2 --ppo.steps 32 --eval-episodes 1 --replays 0 --threads 1"
+    command = [sys.executable, "-m", "cotutor", "train", "--task", "slope", "--run-dir", str(tmp_path / "run")]
+    command += quick.split(" ")
     subprocess.run(command, env={**os.environ, "PYTHONPATH": str(installed)}, timeout=120, check=True)
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["task"] == "slope"
 
