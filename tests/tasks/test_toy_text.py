@@ -65,24 +65,27 @@ def test_a_taxi_says_where_the_passenger_is_and_then_where_to():
         return task.describe(((row * 5 + column) * 5 + passenger) * 4 + destination)
 
     mission = "Mission: drive the passenger to the destination."
-    assert state(2, 2, 0, 3) == f"{mission} The passenger is to the north and west."
-    assert state(0, 0, 0, 3) == f"{mission} The passenger is here. A wall is to the north and west."
-    assert state(0, 0, 4, 1) == (
-        f"{mission} The passenger is in the taxi. The destination is to the east. A wall is to the north and west."
-    )
-    assert state(4, 3, 4, 3).startswith(f"{mission} The passenger is in the taxi. The destination is here.")
+    assert state(2, 2, 0, 3) == f"{mission} The passenger is waiting to the north and west."
+    assert state(0, 0, 0, 3) == f"{mission} The passenger is waiting right here."
+    assert state(0, 0, 4, 1) == f"{mission} The passenger is in the taxi. The destination is to the east."
+    assert state(0, 1, 4, 1).endswith("The destination is to the east. The way east is blocked.")
+    assert state(4, 3, 4, 3) == f"{mission} The passenger is in the taxi. The passenger wants to get out right here."
 
 
-def test_a_wall_is_where_nothing_moves():
+def test_the_way_is_blocked_where_nothing_moves():
     task = make_task("toy:Taxi")
     env = task.make_env()
+    told = set()
     for seed in range(60):
         state, _ = env.reset(seed=seed)
         for action, name in enumerate(("south", "north", "east", "west")):
             env.unwrapped.s = state
             moved, *_ = env.step(action)
-            walls = task.describe(state).partition("A wall is to the ")[2]
-            assert (moved == state) == (name in walls)
+            there, _, blocked = task.describe(state).partition(" The way ")
+            if name in there.rpartition("to the ")[2]:
+                assert (moved == state) == (name in blocked)
+                told.add(moved == state)
+    assert told == {True, False}
 
 
 def test_ice_and_cliff_say_what_is_beside_the_agent():

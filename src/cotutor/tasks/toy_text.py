@@ -155,7 +155,11 @@ class CliffWalking(Grid):
 
 
 class Taxi(ToyText):
-    """``Taxi-v4``: a passenger is to be picked up at one of four places and dropped off at another."""
+    """``Taxi-v4``: a passenger is to be picked up at one of four places and dropped off at another.
+
+    Of the walls only those on the way are told: the language model takes any direction that it reads for advice, and
+    with every wall told its best action is right in 0.30 of the states instead of 0.57 (lab notes).
+    """
 
     id = "Taxi-v4"
     actions = ("go south", "go north", "go east", "go west", "pick up the passenger", "drop off the passenger")
@@ -169,11 +173,15 @@ class Taxi(ToyText):
         here = divmod(number, 5)
         riding = passenger == self.in_taxi
         target = self.places[destination if riding else passenger]
-        where = "here" if here == target else f"to the {towards(here, target)}"
-        state = f"The passenger is in the taxi. The destination is {where}." if riding else f"The passenger is {where}."
-        walls = " and ".join(self.walls(int(observation)))
-        barred = f" A wall is to the {walls}." if walls else ""
-        return f"Mission: drive the passenger to the destination. {state}{barred}"
+        direction = towards(here, target)
+        if riding:
+            there = f"The destination is to the {direction}." if direction else "The passenger wants to get out right here."
+            state = f"The passenger is in the taxi. {there}"
+        else:
+            state = f"The passenger is waiting {f'to the {direction}' if direction else 'right here'}."
+        barred = " and ".join(wall for wall in self.walls(int(observation)) if wall in direction.split())
+        blocked = f" The way {barred} is blocked." if barred else ""
+        return f"Mission: drive the passenger to the destination. {state}{blocked}"
 
     def walls(self, observation: int) -> list[str]:
         """Returns the directions in which nothing moves from a state."""
