@@ -174,11 +174,13 @@ class Taxi(ToyText):
         riding = passenger == self.in_taxi
         target = self.places[destination if riding else passenger]
         direction = towards(here, target)
-        if riding:
-            there = f"The destination is to the {direction}." if direction else "The passenger wants to get out right here."
-            state = f"The passenger is in the taxi. {there}"
+        at = f"to the {direction}" if direction else "right here"
+        if not riding:
+            state = f"The passenger is waiting {at}."
+        elif direction:
+            state = f"The passenger is in the taxi. The destination is {at}."
         else:
-            state = f"The passenger is waiting {f'to the {direction}' if direction else 'right here'}."
+            state = f"The passenger is in the taxi. The passenger wants to get out {at}."
         barred = " and ".join(wall for wall in self.walls(int(observation)) if wall in direction.split())
         blocked = f" The way {barred} is blocked." if barred else ""
         return f"Mission: drive the passenger to the destination. {state}{blocked}"
