@@ -26,6 +26,8 @@ class Served:
     alternatives: bool = True
     key: str | None = None
     failures: int = 0
+    nonsense: bytes = b""
+    kind: str = "application/json"
     url: str = ""
     requests: list[dict[str, Any]] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
@@ -72,9 +74,9 @@ def serve(teacher: LocalTeacher, **able: Any) -> Iterator[Served]:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             served.requests.append(body)
             status, answer = self.answer(body)
-            sent = json.dumps(answer).encode()
+            sent = served.nonsense or json.dumps(answer).encode()
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", served.kind)
             self.send_header("Content-Length", str(len(sent)))
             self.end_headers()
             self.wfile.write(sent)

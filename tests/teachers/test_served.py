@@ -190,6 +190,39 @@ def test_a_server_that_is_busy_for_a_while_is_asked_again(served):
     assert served.failures == 0
 
 
+@pytest.mark.parametrize(
+    ("nonsense", "kind"),
+    [
+        (b"<html>Welcome</html>", "text/html"),
+        (b"{not json", "application/json"),
+        (b"[]", "application/json"),
+        (b'{"choices": 3}', "application/json"),
+        (b'{"choices": []}', "application/json"),
+        (
+            b'{"choices": [{"logprobs": {"tokens": [1, 2], "token_logprobs": "no"}, "message": null}]}',
+            "application/json",
+        ),
+    ],
+)
+def test_something_else_at_the_address_is_refused_in_a_sentence(served, nonsense, kind):
+    served.nonsense, served.kind = nonsense, kind
+    with pytest.raises(UserError, match=served.url):
+        teacher(served)
+
+
+def test_likelihoods_that_are_no_numbers_are_not_believed(local):
+    with serve(local, alternatives=False) as server:
+        complete = server.completion
+
+        def broken(body):
+            reply = complete(body)
+            reply["choices"][0]["logprobs"]["token_logprobs"] = [float("nan")] * 99
+            return reply
+
+        server.completion = broken
+        assert teacher(server).way not in (exact, letter)
+
+
 def test_a_server_that_does_not_answer_in_time_is_said_to(served):
     asked = teacher(served, ServedConfig(timeout=0.5, retries=0))
     over = threading.Event()

@@ -21,7 +21,7 @@ HALF_A_VOTE = 0.5
 
 
 class UnsupportedError(Exception):
-    """The server does not return what this way of asking needs."""
+    """The server does not return what this way of asking needs, or nothing that can be understood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,22 @@ class Heard:
 Way = Callable[[OpenAI, str, str, Sequence[str]], Heard]
 
 
+def hear(way: Way, client: OpenAI, model: str, context: str, phrases: Sequence[str]) -> Heard:
+    """Asks in one way and makes sure that the answer can be believed.
+
+    Raises:
+        UnsupportedError: It cannot: the client hands on whatever came, and not every number is one.
+        openai.OpenAIError: The server cannot be reached or refuses.
+    """
+    try:
+        heard = way(client, model, context, phrases)
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
+        raise UnsupportedError from error
+    if not np.isfinite(heard.scores_O).all():
+        raise UnsupportedError
+    return heard
+
+
 def exact(client: OpenAI, model: str, context: str, phrases: Sequence[str]) -> Heard:
     """Sums the log-probabilities of each phrase's tokens after the context, echoed by the server.
 
@@ -54,7 +70,7 @@ def exact(client: OpenAI, model: str, context: str, phrases: Sequence[str]) -> H
         reply = client.completions.create(
             model=model, prompt=f"{context} {phrase}", echo=True, logprobs=1, max_tokens=1, temperature=0.0
         )
-        told = reply.choices[0].logprobs if reply.choices else None
+        told = reply.choices[0].logprobs
         if told is None or not told.tokens or not told.token_logprobs:
             raise UnsupportedError
         scores.append(_ending(told.tokens[:-1], told.token_logprobs[:-1], f" {phrase}"))
@@ -81,7 +97,7 @@ def letter(client: OpenAI, model: str, context: str, phrases: Sequence[str]) -> 
         max_tokens=1,
         temperature=0.0,
     )
-    told = reply.choices[0].logprobs if reply.choices else None
+    told = reply.choices[0].logprobs
     if told is None or not told.content or not told.content[0].top_logprobs:
         raise UnsupportedError
     top = told.content[0].top_logprobs
@@ -114,7 +130,7 @@ def voting(votes: int) -> Way:
                 max_tokens=2 * max(len(phrase.split()) for phrase in phrases) + 8,
                 temperature=1.0,
             )
-            choice = named(reply.choices[0].message.content or "" if reply.choices else "", phrases)
+            choice = named(reply.choices[0].message.content or "", phrases)
             if choice is not None:
                 counts_O[choice] += 1
             tokens += _total(reply.usage)
@@ -144,4 +160,4 @@ def _ending(tokens: Sequence[str], logprobs: Sequence[float | None], phrase: str
 
 
 def _total(usage: CompletionUsage | None) -> int:
-    return usage.total_tokens if usage else 0
+    return int(usage.total_tokens) if usage else 0

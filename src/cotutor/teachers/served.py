@@ -13,7 +13,7 @@ import openai
 from cotutor.config import ServedConfig
 from cotutor.dialogue import softmax
 from cotutor.errors import UserError
-from cotutor.scoring.served import Heard, UnsupportedError, Way, exact, letter, voting
+from cotutor.scoring.served import Heard, UnsupportedError, Way, exact, hear, letter, voting
 from cotutor.teachers.base import Teacher
 from cotutor.teachers.calibration import Calibration
 from cotutor.types import FloatArray, Question
@@ -97,10 +97,8 @@ class ServedTeacher(Teacher):
         *others, last = ways.values()
         for way in others:
             try:
-                return way, way(client, self.model, *PROBE).tokens
-            except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
-                raise self._failed(error) from error
-            except openai.APIConnectionError as error:
+                return way, hear(way, client, self.model, *PROBE).tokens
+            except (openai.APIConnectionError, openai.AuthenticationError, openai.PermissionDeniedError) as error:
                 raise self._failed(error) from error
             except (UnsupportedError, openai.APIStatusError):
                 continue
@@ -108,11 +106,11 @@ class ServedTeacher(Teacher):
 
     def _ask(self, way: Way, context: str, phrases: Sequence[str]) -> Heard:
         try:
-            return way(self.client, self.model, context, phrases)
+            return hear(way, self.client, self.model, context, phrases)
         except UnsupportedError as error:
             raise UserError(
-                f"The server {self.url} returns no log-probabilities as --served.how {self.config.how} needs them: use"
-                " --served.how votes."
+                f"What answers at {self.url} does not do so as --served.how {self.config.how} needs it: see whether the"
+                " address is right (most end in /v1), or use --served.how votes."
             ) from error
         except openai.OpenAIError as error:
             raise self._failed(error) from error
