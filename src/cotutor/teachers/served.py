@@ -26,8 +26,9 @@ CALIBRATION = "calibration.json"
 class ServedTeacher(Teacher):
     """A model on a server, whose weights cannot be trained from here: feedback reaches it by its prompt or not at all.
 
-    The key is read from the environment (``OPENAI_API_KEY``), so is the address unless it is given
-    (``OPENAI_BASE_URL``). Requests that fail for a while are repeated by the client, with growing pauses.
+    Key and address are read from the environment (``OPENAI_API_KEY``, ``OPENAI_BASE_URL``). A server whose address is
+    part of the name gets no key: names stand in the folders of runs, and those come from other people, too. Requests
+    that fail for a while are repeated by the client, with growing pauses.
 
     Args:
         name: ``MODEL`` or ``MODEL@URL``.
@@ -46,13 +47,13 @@ class ServedTeacher(Teacher):
 
     def __init__(self, name: str, template: str, config: ServedConfig | None = None) -> None:
         self.config = config or ServedConfig()
-        self.model, url = _model_and_url(name)
+        self.model, url, key = _whom_to_ask(name)
         self.template = template
         self.calibration = Calibration()
         self.client = openai.OpenAI(
             base_url=url,
             # servers of one's own ask for none, and the client insists on one
-            api_key=os.environ.get(KEY) or "none",
+            api_key=key or "none",
             timeout=self.config.timeout,
             max_retries=self.config.retries,
         )
@@ -121,22 +122,22 @@ class ServedTeacher(Teacher):
         if isinstance(error, openai.APIConnectionError):
             return UserError(f"There is no server at {self.url}: start it, or say where it is with openai:MODEL@URL.")
         if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
-            return UserError(f"The server {self.url} wants a valid key: put it into the environment variable {KEY}.")
+            return UserError(f"The server {self.url} wants a valid key: put address and key into {URL} and {KEY}.")
         said = "".join(letter for letter in " ".join(str(error).split()) if letter.isprintable())[:200]
         return UserError(f"The server {self.url} could not answer for the model {self.model!r}: {said}")
 
 
-def _model_and_url(name: str) -> tuple[str, str | None]:
-    """Returns the parts of ``MODEL`` or ``MODEL@URL``; the URL that the environment names if none is given."""
+def _whom_to_ask(name: str) -> tuple[str, str | None, str | None]:
+    """Returns model, address and key for ``MODEL`` or ``MODEL@URL``; without an address the client has its own."""
     model, at, url = name.rpartition("@http")
-    if not at:
-        model, url = name, os.environ.get(URL, "")
+    if at:
+        url, key = f"http{url}", None
     else:
-        url = f"http{url}"
+        model, url, key = name, os.environ.get(URL), os.environ.get(KEY)
     if not model:
         raise UserError("Say which model the server shall answer with: openai:MODEL or openai:MODEL@URL.")
-    if not url and not os.environ.get(KEY):
+    if not url and not key:
         raise UserError(f"Say where the server is, with openai:{model}@URL or {URL}; a hosted one needs {KEY}.")
     if url and urlsplit(url).username is not None:
-        raise UserError(f"No name or password in the address, please: put the key into the environment variable {KEY}.")
-    return model, url or None
+        raise UserError(f"No name or password in the address, please: put address and key into {URL} and {KEY}.")
+    return model, url or None, key or None
