@@ -67,7 +67,7 @@ def real_questions(number: int) -> list[Question]:
 def test_echoed_log_probabilities_are_those_of_the_same_model_here(local, served):
     asked = teacher(served)
     assert asked.way is exact
-    questions = real_questions(12)
+    questions = real_questions(5)
     theirs, ours = asked.score(questions), local.score(questions)
     np.testing.assert_allclose(np.concatenate(theirs), np.concatenate(ours), atol=1e-3)
     asked.calibrate(questions)
@@ -266,6 +266,7 @@ def test_what_it_was_calibrated_to_is_saved(served, tmp_path):
     np.testing.assert_array_equal(asked.advice([QUESTION], scores)[0], loaded.advice([QUESTION], scores)[0])
 
 
+@pytest.mark.slow
 def test_a_run_is_taught_by_a_server(served, tmp_path):
     run = tmp_path / "run"
     command = f"train --task babyai:GoToRedBallNoDists --teacher openai:tiny@{served.url} --frames 2048 --run-dir {run}"

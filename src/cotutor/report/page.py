@@ -23,6 +23,7 @@ TEACHER_SETTINGS = (
     "dialogue",
     "trust",
     "asking",
+    "served",
     "lessons",
     "guidance",
     "shots",
