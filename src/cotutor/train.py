@@ -40,7 +40,6 @@ from cotutor.tasks import make_task
 from cotutor.tasks.babyai import BabyAI
 from cotutor.tasks.base import HELD_OUT_SEED, Task
 from cotutor.tasks.check import agreement_states, ceiling
-from cotutor.teachers import SERVED
 from cotutor.teachers.base import Teacher
 
 if TYPE_CHECKING:
@@ -348,6 +347,7 @@ def _summarise(
     config: TrainConfig, pair: Pair, recorder: Recorder, states, cost: dict[str, Any], transfer: dict[str, Task]
 ) -> Summary:
     task, adviser = pair.task, pair.adviser
+    remote = adviser is not None and adviser.teacher.remote
     alone = evaluate(task, config.student, pair.alone, config.eval_episodes)
     teacher_fields: dict[str, Any] = {
         "teacher": None,
@@ -393,7 +393,7 @@ def _summarise(
         student_return=alone.mean_return,
         eval_episodes=config.eval_episodes,
         frames_to_success=frames_to_success(recorder.episodes),
-        repeatable=not (config.arrows.teacher and (config.asking.share > 0 or config.teacher.startswith(SERVED))),
+        repeatable=not (config.arrows.teacher and (config.asking.share > 0 or remote)),
         **teacher_fields,
         transfer={name: _measure_transfer(config, pair, other) for name, other in transfer.items()},
     )

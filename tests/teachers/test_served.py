@@ -161,9 +161,7 @@ def test_questions_are_asked_at_the_same_time(served):
 
 
 def test_without_a_server_it_is_said_where_none_is():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+    url = f"http://127.0.0.1:{_free_port()}/v1"
     with pytest.raises(UserError, match=f"There is no server at {url}"):
         ServedTeacher(f"tiny@{url}", TEMPLATE, QUICK)
 
@@ -291,9 +289,7 @@ def test_a_run_whose_server_goes_away_ends_with_one_sentence(served, tmp_path):
 
 
 def test_votes_of_a_real_server_of_transformers(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = _free_port()
     command = [str(Path(sys.executable).parent / "transformers"), "serve", "--host", "127.0.0.1", "--port", str(port)]
     with (tmp_path / "log").open("w") as log:
         server = subprocess.Popen([*command, "--device", "cpu"], stdout=log, stderr=log)
@@ -308,6 +304,12 @@ def test_votes_of_a_real_server_of_transformers(tmp_path):
         finally:
             server.terminate()
             server.wait(timeout=30)
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 def _wait_for(port: int) -> None:

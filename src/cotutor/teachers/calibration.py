@@ -6,6 +6,9 @@ import numpy as np
 
 from cotutor.types import FloatArray, Question
 
+CALIBRATION = "calibration.json"
+"""Name of the file that a teacher keeps it in."""
+
 
 class Calibration:
     """The bias of each phrase: its mean score in reference contexts (Zhao et al. 2021, "Calibrate before use").

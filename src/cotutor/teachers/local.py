@@ -23,12 +23,11 @@ from cotutor.errors import UserError
 from cotutor.scoring import Prompter, Reading, make_scorer
 from cotutor.tasks.base import Task
 from cotutor.teachers.base import Teacher
-from cotutor.teachers.calibration import Calibration
+from cotutor.teachers.calibration import CALIBRATION, Calibration
 from cotutor.teachers.learning import take_steps
 from cotutor.types import FloatArray, Lesson, Question
 
 TEMPLATE = f"{{context}}\n{Task.cue}"
-CALIBRATION = "calibration.json"
 ADAPTER = "adapter_model.safetensors"
 OPTIMIZER = "optimizer.safetensors"
 

@@ -15,12 +15,11 @@ from cotutor.dialogue import softmax
 from cotutor.errors import UserError
 from cotutor.scoring.served import Heard, UnsupportedError, Way, exact, hear, letter, voting
 from cotutor.teachers.base import Teacher
-from cotutor.teachers.calibration import Calibration
+from cotutor.teachers.calibration import CALIBRATION, Calibration
 from cotutor.types import FloatArray, Question
 
 PROBE = ("Is snow black or white?\nAnswer:", ("white", "black"))
 KEY, URL = "OPENAI_API_KEY", "OPENAI_BASE_URL"
-CALIBRATION = "calibration.json"
 
 
 class ServedTeacher(Teacher):
@@ -123,7 +122,7 @@ class ServedTeacher(Teacher):
             return UserError(f"There is no server at {self.url}: start it, or say where it is with openai:MODEL@URL.")
         if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
             return UserError(f"The server {self.url} wants a valid key: put address and key into {URL} and {KEY}.")
-        said = "".join(letter for letter in " ".join(str(error).split()) if letter.isprintable())[:200]
+        said = "".join(sign for sign in " ".join(str(error).split()) if sign.isprintable())[:200]
         return UserError(f"The server {self.url} could not answer for the model {self.model!r}: {said}")
 
 
