@@ -90,26 +90,27 @@ def _packages() -> Finding:
 def _hardware() -> Iterator[Finding]:
     import torch  # noqa: PLC0415
 
-    from cotutor.teachers.local import choose_dtype  # noqa: PLC0415
+    from cotutor.hardware import accelerator, choose_device, choose_dtype  # noqa: PLC0415
 
     cores, load = _cores(), os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     yield Finding("cores", f"{torch.get_num_threads()} threads on {cores} cores")
     if load > cores:
         busy = f"{load:.1f} programs want these cores: the speeds below are too low, look again when it is quiet."
         yield Finding("load", busy, ok=False)
-    device = _device()
-    if device.type == "cuda":
-        yield Finding("device", f"CUDA: {torch.cuda.get_device_name(device)}")
+    if (name := accelerator()) is not None:
+        yield Finding("device", f"CUDA: {name}")
     else:
         unused = " (MPS is there, but not used)" if torch.backends.mps.is_available() else ""
         yield Finding("device", f"CPU{unused}")
-    yield Finding("teacher's precision", _name(choose_dtype("auto", device)))
+    yield Finding("teacher's precision", _name(choose_dtype("auto", choose_device())))
 
 
 def _speed() -> Iterator[Finding]:
     import torch  # noqa: PLC0415
 
-    device = _device()
+    from cotutor.hardware import choose_device  # noqa: PLC0415
+
+    device = choose_device()
     for dtype in (torch.float32, torch.bfloat16):
         yield Finding(f"matrix product, {_name(dtype)}", f"{gemm_rate(dtype, device) / 1e9:,.0f} GFLOP/s")
     steps, questions = _play()
@@ -184,12 +185,6 @@ def _rate(work: Callable[[], object], seconds: float) -> float:
         work()
         count += 1
     return count / passed
-
-
-def _device() -> torch.device:
-    import torch  # noqa: PLC0415
-
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _cores() -> int:

@@ -23,6 +23,7 @@ from cotutor.attach import attach
 from cotutor.config import TrainConfig, validate
 from cotutor.errors import UserError
 from cotutor.evaluation import Actor, bot_agreement, evaluate, student_actor, success, teacher_actor
+from cotutor.hardware import accelerator
 from cotutor.loop import Loop, RoundReport
 from cotutor.plans.manager import make_manager
 from cotutor.plans.plan import Plan, PlannedEnv, PlannedVecEnv
@@ -335,6 +336,7 @@ def _cost(pair: Pair, recorder: Recorder) -> dict[str, Any]:
     """Returns the summary's fields of what training cost; evaluations, which come later, ask the teacher too."""
     source = pair.adviser or pair.language
     return {
+        "accelerator": accelerator(),
         "wall_seconds": round(recorder.seconds, 2),
         "teacher_seconds": None if source is None else round(source.seconds, 2),
         "contexts_asked": None if source is None else source.asked,

@@ -2,7 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from cotutor.compare.table import answer, elsewhere, gather, markdown
+from cotutor.compare.kept import KeptRun
+from cotutor.compare.table import COLUMNS, answer, elsewhere, gather, markdown
 from tests.compare.made import made_recipe, made_run
 
 CONTROL = "mutual, <script>alert(2)</script>"
@@ -69,6 +70,20 @@ def test_tasks_that_nobody_was_trained_on_have_a_table_of_their_own() -> None:
     assert rows[0][3].startswith("0.90")
     assert "| mutual | pair | 3 |" in markdown(made_recipe(), taught, "cotutor compare made")
     assert "nobody" not in markdown(made_recipe(), runs(0.9, 0.5, 0.3), "cotutor compare made")
+
+
+def test_seconds_are_those_of_the_device_that_most_runs_had() -> None:
+    def on_a_gpu(run: KeptRun) -> KeptRun:
+        return replace(run, summary=replace(run.summary, accelerator="NVIDIA H100", wall_seconds=1.0))
+
+    slow = [made_run("near", "mutual", seed) for seed in range(3)]
+    fast = [on_a_gpu(made_run("near", method, seed)) for method, seed in (("mutual", 3), ("ppo", 0))]
+    (results,) = gather(made_recipe(), [*slow, *fast])
+    assert COLUMNS["n"](results, "mutual") == "4"
+    assert COLUMNS["seconds"](results, "mutual") == "20"
+    assert [COLUMNS[name](results, "ppo") for name in ("seconds", "teacher's", "seconds to 90%")] == ["–"] * 3
+    (others,) = gather(made_recipe(), fast)
+    assert COLUMNS["seconds"](others, "mutual") == "1"
 
 
 def test_runs_of_other_tasks_and_methods_are_left_out() -> None:

@@ -1,7 +1,8 @@
 """What a comparison came to: its answer in words, and its tables in Markdown."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isinf
 
 from cotutor.compare.kept import KeptRun
@@ -42,6 +43,17 @@ class Results:
     def values(self, measure: str, method: str) -> list[float]:
         """Returns a measure of the runs of a method."""
         return [MEASURE[measure](run, self.budget) for run in self.runs[method]]
+
+    @property
+    def timed(self) -> "Results":
+        """The runs whose seconds can be compared: those on the device that most of them had.
+
+        A processor counts as one device, whichever it is, since older runs do not say.
+        """
+        devices = Counter(run.summary.accelerator for runs in self.runs.values() for run in runs)
+        usual = devices.most_common(1)[0][0]
+        alike = {name: [run for run in runs if run.summary.accelerator == usual] for name, runs in self.runs.items()}
+        return replace(self, runs=alike)
 
     @property
     def transfers(self) -> list[str]:
@@ -161,7 +173,9 @@ def shown(values: Sequence[float]) -> str:
 
 
 def until(values: Sequence[float]) -> str:
-    """Returns a median of frames or seconds with how many runs got there as text."""
+    """Returns a median of frames or seconds with how many runs got there as text, a dash where there are no runs."""
+    if not values:
+        return "–"
     middle, reached = median_of(values)
     return f"{'never' if isinf(middle) else f'{middle:,.0f}'} ({reached}/{len(values)})"
 
@@ -185,7 +199,7 @@ COLUMNS: dict[str, Callable[[Results, str], str]] = {
     "frames to 50%": lambda results, method: until([frames_to(run, 0.5) for run in results.runs[method]]),
     "to 90%": lambda results, method: until([frames_to(run, 0.9) for run in results.runs[method]]),
     "to 95%": lambda results, method: until([frames_to(run, 0.95) for run in results.runs[method]]),
-    "seconds to 90%": lambda results, method: until([seconds_to(run, 0.9) for run in results.runs[method]]),
+    "seconds to 90%": lambda results, method: until([seconds_to(run, 0.9) for run in results.timed.runs[method]]),
     "teacher before": lambda results, method: mean_of(results.runs[method], "teacher_success_before", 2),
     "after": lambda results, method: mean_of(results.runs[method], "teacher_success_after", 2),
     "agreement before": lambda results, method: mean_of(results.runs[method], "bot_agreement_before", 2),
@@ -194,8 +208,8 @@ COLUMNS: dict[str, Callable[[Results, str], str]] = {
     "trust": lambda results, method: mean_of(results.runs[method], "trust", 2),
     "asked": lambda results, method: mean_of(results.runs[method], "contexts_asked", 0),
     "tokens": lambda results, method: mean_of(results.runs[method], "teacher_tokens", 0),
-    "seconds": lambda results, method: mean_of(results.runs[method], "wall_seconds", 0),
-    "teacher's": lambda results, method: mean_of(results.runs[method], "teacher_seconds", 0),
+    "seconds": lambda results, method: mean_of(results.timed.runs[method], "wall_seconds", 0),
+    "teacher's": lambda results, method: mean_of(results.timed.runs[method], "teacher_seconds", 0),
 }
 ACTORS = {"pair": "pair", "student": "student alone", "teacher": "teacher alone"}
 """Who is measured on tasks that nobody was trained on, by the names of :attr:`Summary.transfer`."""
@@ -212,7 +226,8 @@ map from contexts to options reaches. A difference is claimed with {FEWEST} runs
 interval leaves out zero and an exact permutation test rejects equality at 5%; it is not corrected for the number of
 comparisons. **asked**, **tokens**: contexts put to the teacher in training, and the tokens that went through its model
 for them and for lessons, prefixes that questions share once; a dash where runs are older than the count. Seconds were
-measured with several runs side by side and say little."""
+measured with several runs side by side and say little; runs with a CUDA device, where most had none, are left out of
+them."""
 
 
 def markdown(recipe: Recipe, runs: Sequence[KeptRun], command: str) -> str:

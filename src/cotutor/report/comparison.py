@@ -173,15 +173,19 @@ def _success_figures(number: int, results: Results, lines: dict[str, Line]) -> l
             f"frames-{number}",
             "Success over frames",
             read.rstrip(),
-            _bands(results, lines, lambda curve: curve.frames, lambda curve: [value or 0.0 for value in curve.success]),
+            _bands(results, lines, lambda curve: curve.frames, _success),
             share,
         ),
         Figure(
             f"seconds-{number}",
             "Success over seconds",
-            read + "Runs shared the machine, so seconds are rough; the teacher's are among them.",
+            read + "Runs shared the machine, so seconds are rough; the teacher's are among them. "
+            "Runs on another device than most are left out.",
             _bands(
-                results, lines, lambda curve: curve.seconds, lambda curve: [value or 0.0 for value in curve.success]
+                results.timed,
+                lines,
+                lambda curve: curve.seconds,
+                lambda curve: [value or 0.0 for value in curve.success],
             ),
             seconds,
         ),
@@ -218,6 +222,11 @@ def _teacher_figures(number: int, results: Results, lines: dict[str, Line]) -> l
         if traces:
             figures.append(Figure(f"{name}-{number}", title, caption, traces, {"yaxis": axis, "showlegend": False}))
     return figures
+
+
+def _success(curve: Curve) -> list[float]:
+    """Returns the success in training, none before there was any episode to tell."""
+    return [value or 0.0 for value in curve.success]
 
 
 def _bands(

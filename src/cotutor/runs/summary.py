@@ -47,6 +47,7 @@ class Summary:
             ``"student"`` without any advice and of the taught ``"teacher"`` alone there, and ``"bot_agreement"``, the
             share of states in which the teacher's best option is right there.
         runs_before: How many runs it went on from, one after the other.
+        accelerator: The CUDA device on which a language model would compute; None on a machine without one.
         repeatable: False if what the teacher said in time depended on the clock: on a budget in seconds, or a server.
     """
 
@@ -78,6 +79,7 @@ class Summary:
     trust: float | None
     repeatable: bool
     teacher_tokens: int | None = None
+    accelerator: str | None = None
     runs_before: int = 0
     transfer: dict[str, dict[str, float]] = field(default_factory=dict)
 

@@ -20,6 +20,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from transformers.utils import logging
 
 from cotutor.errors import UserError
+from cotutor.hardware import choose_device, choose_dtype
 from cotutor.scoring import Prompter, Reading, make_scorer
 from cotutor.tasks.base import Task
 from cotutor.teachers.base import Teacher
@@ -30,6 +31,8 @@ from cotutor.types import FloatArray, Lesson, Question
 TEMPLATE = f"{{context}}\n{Task.cue}"
 ADAPTER = "adapter_model.safetensors"
 OPTIMIZER = "optimizer.safetensors"
+ROW_TOKENS = {"cpu": 384, "cuda": 4096}
+"""Tokens in a packed row: more of them means fewer passes, and more pairs of tokens that do not see each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class LocalConfig:
         rank: Rank of the LoRA matrices.
         learning_rate: Step size of Adam.
         batch_size: Lessons in one gradient step.
-        row_tokens: Most tokens in one packed row.
+        row_tokens: Most tokens in one packed row; by default what :data:`ROW_TOKENS` says of the device.
         dtype: ``auto``, ``bfloat16`` or ``float32``; ``auto`` takes bfloat16 where the hardware computes in it.
         untrained: Whether to start from random weights of the same architecture (a control).
     """
@@ -52,7 +55,7 @@ class LocalConfig:
     rank: int = 8
     learning_rate: float = 1e-3
     batch_size: int = 16
-    row_tokens: int = 384
+    row_tokens: int | None = None
     dtype: str = "auto"
     untrained: bool = False
 
@@ -80,13 +83,13 @@ class LocalTeacher(Teacher):
         self.config = config or LocalConfig()
         self.seed = seed
         self.calibration = Calibration()
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = choose_device()
         dtype = choose_dtype(self.config.dtype, device)
         tokenizer, base = _load(str(model), dtype, seed if self.config.untrained else None)
         torch.nn.Module.to(base, device)
         self.model: PreTrainedModel | PeftModel = base.eval()
         self.prompter = Prompter(tokenizer, self.config.template)
-        self.scorer = make_scorer(base, self.prompter, self.config.row_tokens)
+        self.scorer = make_scorer(base, self.prompter, self.config.row_tokens or ROW_TOKENS[device.type])
         self.optimizer: torch.optim.Adam | None = None
 
     @property
@@ -212,15 +215,6 @@ def _load(name: str, dtype: torch.dtype, random_seed: int | None) -> tuple[PreTr
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"No causal language model could be loaded from {name!r}: {reason}") from error
-
-
-def choose_dtype(choice: str, device: torch.device) -> torch.dtype:
-    """Returns the precision for ``auto``, ``bfloat16`` or ``float32``."""
-    if choice != "auto":
-        return getattr(torch, choice)
-    features = torch.cpu.get_capabilities()
-    fast = device.type == "cuda" or features.get("avx512_bf16") or features.get("amx_bf16")
-    return torch.bfloat16 if fast else torch.float32
 
 
 @contextmanager

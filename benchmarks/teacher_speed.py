@@ -1,0 +1,168 @@
+"""How fast a teacher scores and learns: the packed trie against a padded row per option, and against matrix products.
+
+    python benchmarks/teacher_speed.py [--task babyai:GoToLocal] [--contexts 512] [--dtype auto] [--json FILE]
+
+The contexts are those that a random walk through the task meets, each once and in that order, asked ``--at-once`` at a
+time as in a round of training. All scorers take turns in one process; only the ratios of their medians count. The share
+of the limit is that of a matrix product measured beside them, counted on what any scorer must compute: the layers for
+the trie over all that is asked at once, and the vocabulary where an option's token is predicted.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from transformers import PreTrainedModel
+
+from cotutor.doctor import gemm_rate
+from cotutor.embedded import embedded_model
+from cotutor.scoring import Scorer
+from cotutor.scoring.prompts import Prompt
+from cotutor.scoring.rows import RowScorer
+from cotutor.scoring.trie import TrieScorer, pack
+from cotutor.tasks import make_task
+from cotutor.teachers.local import LocalConfig, LocalTeacher
+from cotutor.types import Lesson, Question
+
+ROWS = (7, 32, 256)
+TRIES = (384, 1024, 2048, 4096, 8192)
+LESSONS, STEPS = 96, 12
+"""An update of the teacher as training does it."""
+
+
+def questions_of(name: str, count: int) -> list[Question]:
+    """Returns the questions about the first ``count`` distinct contexts of a random walk."""
+    task = make_task(name)
+    env = task.make_env()
+    env.action_space.seed(0)
+    observation, _ = env.reset(seed=0)
+    contexts: dict[str, None] = {}
+    while len(contexts) < count:
+        contexts[task.describe(observation)] = None
+        observation, _, terminated, truncated, _ = env.step(env.action_space.sample())
+        if terminated or truncated:
+            observation, _ = env.reset()
+    return [task.question(context) for context in contexts]
+
+
+def needed(model: PreTrainedModel, asked: Sequence[Sequence[Prompt]]) -> tuple[int, float]:
+    """Returns the tokens and the floating-point operations that no scorer of these questions can do without."""
+    tokens = predicting = 0
+    for prompts in asked:
+        for trie, members in pack(prompts, budget=10**9):
+            tokens += len(trie.tokens)
+            predicting += len({node for _, options in members for option in options for node in option})
+    head = model.get_output_embeddings().weight
+    layers = sum(p.numel() for p in model.parameters() if p.shape != head.shape)
+    return tokens, 2.0 * (tokens * layers + predicting * head.numel())
+
+
+def seconds_of(work: Callable[[], object]) -> float:
+    """Returns how long ``work`` takes, the device's share of it included."""
+    began = time.perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+def score_all(scorer: Scorer, asked: Sequence[Sequence[Prompt]]) -> None:
+    with torch.no_grad():
+        for prompts in asked:
+            for scores_O in scorer(prompts):
+                scores_O.cpu()
+
+
+def update_seconds(questions: Sequence[Question], dtype: str, row_tokens: int, rounds: int) -> float:
+    """Returns the median time of an update of a teacher that packs rows of ``row_tokens``; the first does not count."""
+    teacher = LocalTeacher(embedded_model(), config=LocalConfig(dtype=dtype, row_tokens=row_tokens))
+    rng = np.random.default_rng(0)
+    lessons = [Lesson(q, rng.dirichlet(np.ones(len(q.options))), 1.0) for q in questions[:LESSONS]]
+    times = [seconds_of(lambda: teacher.learn(lessons, STEPS)) for _ in range(rounds + 1)]
+    return statistics.median(times[1:])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", default="babyai:GoToLocal")
+    parser.add_argument("--contexts", type=int, default=512)
+    parser.add_argument("--at-once", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--dtype", choices=("auto", "float32", "bfloat16"), default="auto")
+    parser.add_argument("--rows", type=int, nargs="*", default=ROWS, help="rows in a batch of the plain way")
+    parser.add_argument("--row-tokens", type=int, nargs="*", default=TRIES, help="tokens in a packed row")
+    parser.add_argument("--json", type=Path, help="where the figures are written")
+    arguments = parser.parse_args()
+    questions = questions_of(arguments.task, arguments.contexts)
+    teacher = LocalTeacher(embedded_model(), config=LocalConfig(dtype=arguments.dtype))
+    model = teacher.model
+    prompts = [teacher.prompter(question) for question in questions]
+    asked = [prompts[i : i + arguments.at_once] for i in range(0, len(prompts), arguments.at_once)]
+    scorers: dict[str, Scorer] = {f"{rows} padded rows": RowScorer(model, rows) for rows in arguments.rows}
+    scorers |= {f"trie of {tokens}": TrieScorer(model, tokens) for tokens in arguments.row_tokens}
+    times: dict[str, list[float]] = {name: [] for name in scorers}
+    limits: list[float] = []
+    for scorer in scorers.values():
+        score_all(scorer, asked[:2])
+        scorer.tokens = 0
+    for _ in range(arguments.rounds):
+        limits.append(gemm_rate(model.dtype, model.device, size=8192 if model.device.type == "cuda" else 1024))
+        for name, scorer in scorers.items():
+            times[name].append(seconds_of(lambda s=scorer: score_all(s, asked)))
+    tokens, operations = needed(model, asked)
+    limit = statistics.median(limits)
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    plain = min((medians[name] for name in medians if "rows" in name), default=float("nan"))
+    figures = {
+        name: {
+            "contexts_per_second": len(prompts) / median,
+            "times_plain": plain / median,
+            "tokens_per_context": scorers[name].tokens / arguments.rounds / len(prompts),
+            "share_of_limit": operations / median / limit,
+            "seconds": times[name],
+        }
+        for name, median in medians.items()
+    }
+    updates = {
+        str(size): update_seconds(questions, arguments.dtype, size, arguments.rounds) for size in arguments.row_tokens
+    }
+    device = torch.cuda.get_device_name() if model.device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    about = {
+        "device": device,
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "torch": torch.__version__,
+        "task": arguments.task,
+        "contexts": len(prompts),
+        "at_once": arguments.at_once,
+        "tokens_needed_per_context": tokens / len(prompts),
+        "matrix_product_flops": limit,
+    }
+    table = Table(title=f"{device}, {about['dtype']}: {len(prompts)} contexts of {arguments.task}")
+    for head in ("scorer", "contexts/s", "times plain", "tokens/context", "of the limit", "s an update"):
+        table.add_column(head, justify="left" if head == "scorer" else "right")
+    for name, figure in figures.items():
+        update = updates.get(name.removeprefix("trie of "))
+        table.add_row(
+            name,
+            f"{figure['contexts_per_second']:,.1f}",
+            f"{figure['times_plain']:.2f}",
+            f"{figure['tokens_per_context']:.1f}",
+            f"{figure['share_of_limit']:.1%}",
+            "" if update is None else f"{update:.2f}",
+        )
+    Console().print(table)
+    print(f"Needed: {about['tokens_needed_per_context']:.1f} tokens a context; limit {limit / 1e12:.2f} TFLOP/s.")
+    if arguments.json:
+        whole = about | {"scorers": figures, "seconds_an_update": updates}
+        arguments.json.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
