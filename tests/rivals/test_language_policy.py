@@ -15,6 +15,7 @@ from cotutor.config import LanguagePolicyConfig, TrainConfig
 from cotutor.embedded import embedded_model
 from cotutor.errors import UserError
 from cotutor.evaluation import run_episodes
+from cotutor.hardware import choose_device
 from cotutor.inspect import evaluate_run, load
 from cotutor.report import write_report
 from cotutor.rivals.language_policy import (
@@ -31,6 +32,7 @@ from cotutor.tasks import make_task
 from cotutor.tasks.words import Words
 from cotutor.train import train
 
+DEVICE = choose_device()
 SMALL = TrainConfig(
     method="llm-policy",
     student="image",
@@ -53,7 +55,7 @@ def policy_of(model: PPO) -> LanguagePolicy:
 
 
 def numbered(*numbers: int) -> dict[str, Tensor]:
-    return {NUMBER: torch.tensor(numbers)[:, None]}
+    return {NUMBER: torch.tensor(numbers, device=DEVICE)[:, None]}
 
 
 @pytest.mark.parametrize("real", [False, True])
@@ -84,7 +86,7 @@ def test_values_are_the_head_on_the_hidden_state_where_the_context_ends(folder, 
     tokens = AutoTokenizer.from_pretrained(folder)(f"{CONTEXTS[1]}\nNext action:", return_tensors="pt")["input_ids"]
     with torch.no_grad():
         hidden_D = plain(input_ids=tokens, output_hidden_states=True).hidden_states[-1][0, -1]
-        expected = policy.value_net(hidden_D)
+        expected = policy.value_net(hidden_D.to(DEVICE))
         torch.testing.assert_close(policy.predict_values(numbered(0, 1))[1], expected, atol=1e-5, rtol=1e-4)
 
 
@@ -97,10 +99,10 @@ def test_a_minibatch_without_duplicates_computed_has_the_gradient_of_one_with(fo
         policy.zero_grad()
         for batch in batches:
             values_B1, log_prob_B, entropy_B = policy.evaluate_actions(
-                numbered(*(numbers[i] for i in batch)), torch.tensor([actions[i] for i in batch])
+                numbered(*(numbers[i] for i in batch)), torch.tensor([actions[i] for i in batch], device=DEVICE)
             )
             assert entropy_B is not None
-            weight_B = torch.tensor([advantages[i] for i in batch])
+            weight_B = torch.tensor([advantages[i] for i in batch], device=DEVICE)
             (weight_B * log_prob_B + 0.1 * entropy_B + (values_B1[:, 0] - weight_B) ** 2).sum().backward()
         return [p.grad.clone() for p in policy.parameters() if p.grad is not None]
 
@@ -122,7 +124,7 @@ def test_contexts_are_read_once_until_the_weights_change(folder, lamp):
     assert policy.asked == asked
 
     weights = {name: value.clone() for name, value in policy.state_dict().items()}
-    _, log_prob_B, _ = policy.evaluate_actions(numbered(0, 1), torch.tensor([0, 1]))
+    _, log_prob_B, _ = policy.evaluate_actions(numbered(0, 1), torch.tensor([0, 1], device=DEVICE))
     (-log_prob_B.sum()).backward()
     policy.optimizer.step()
     after = policy.probabilities(CONTEXTS)
@@ -141,9 +143,11 @@ def test_what_a_rollout_stores_is_what_training_computes(folder, lamp):
         def _on_rollout_end(self):
             super()._on_rollout_end()
             buffer = self.model.rollout_buffer
-            obs = {NUMBER: torch.as_tensor(buffer.observations[NUMBER].reshape(-1, 1))}
-            _, log_prob_B, _ = self.policy.evaluate_actions(obs, torch.as_tensor(buffer.actions.reshape(-1)))
-            seen.append((log_prob_B.detach().numpy(), buffer.log_probs.reshape(-1).copy()))
+            obs = {NUMBER: torch.as_tensor(buffer.observations[NUMBER].reshape(-1, 1), device=DEVICE)}
+            _, log_prob_B, _ = self.policy.evaluate_actions(
+                obs, torch.as_tensor(buffer.actions.reshape(-1), device=DEVICE)
+            )
+            seen.append((log_prob_B.detach().cpu().numpy(), buffer.log_probs.reshape(-1).copy()))
 
     model.learn(192, callback=Watch(model))
     assert len(seen) == 3
