@@ -14,6 +14,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from transformers import PreTrainedModel
 
 from cotutor.doctor import gemm_rate
 from cotutor.embedded import embedded_model
+from cotutor.hardware import accelerator
 from cotutor.scoring import Scorer
 from cotutor.scoring.prompts import Prompt
 from cotutor.scoring.rows import RowScorer
@@ -105,8 +107,9 @@ def main() -> None:
     model = teacher.model
     prompts = [teacher.prompter(question) for question in questions]
     asked = [prompts[i : i + arguments.at_once] for i in range(0, len(prompts), arguments.at_once)]
-    scorers: dict[str, Scorer] = {f"{rows} padded rows": RowScorer(model, rows) for rows in arguments.rows}
-    scorers |= {f"trie of {tokens}": TrieScorer(model, tokens) for tokens in arguments.row_tokens}
+    padded = {f"{rows} padded rows": RowScorer(model, rows) for rows in arguments.rows}
+    packed = {f"trie of {size}": TrieScorer(model, size) for size in arguments.row_tokens}
+    scorers: dict[str, Scorer] = {**padded, **packed}
     times: dict[str, list[float]] = {name: [] for name in scorers}
     limits: list[float] = []
     for scorer in scorers.values():
@@ -119,7 +122,7 @@ def main() -> None:
     tokens, operations = needed(model, asked)
     limit = statistics.median(limits)
     medians = {name: statistics.median(values) for name, values in times.items()}
-    plain = min((medians[name] for name in medians if "rows" in name), default=float("nan"))
+    plain = min((medians[name] for name in padded), default=float("nan"))
     figures = {
         name: {
             "contexts_per_second": len(prompts) / median,
@@ -131,11 +134,11 @@ def main() -> None:
         for name, median in medians.items()
     }
     updates = {
-        str(size): update_seconds(questions, arguments.dtype, size, arguments.rounds) for size in arguments.row_tokens
+        name: update_seconds(questions, arguments.dtype, scorer.budget, arguments.rounds)
+        for name, scorer in packed.items()
     }
-    device = torch.cuda.get_device_name() if model.device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     about = {
-        "device": device,
+        "device": accelerator() or f"CPU, {torch.get_num_threads()} threads",
         "dtype": str(model.dtype).removeprefix("torch."),
         "torch": torch.__version__,
         "task": arguments.task,
@@ -144,24 +147,30 @@ def main() -> None:
         "tokens_needed_per_context": tokens / len(prompts),
         "matrix_product_flops": limit,
     }
-    table = Table(title=f"{device}, {about['dtype']}: {len(prompts)} contexts of {arguments.task}")
+    show(about, figures, updates)
+    if arguments.json:
+        by_size = {packed[name].budget: seconds for name, seconds in updates.items()}
+        whole = about | {"scorers": figures, "seconds_an_update": by_size}
+        arguments.json.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+
+
+def show(about: dict[str, Any], figures: dict[str, dict[str, Any]], updates: dict[str, float]) -> None:
+    """Prints the figures of each scorer, and the seconds of an update of those that teachers use."""
+    table = Table(title=f"{about['device']}, {about['dtype']}: {about['contexts']} contexts of {about['task']}")
     for head in ("scorer", "contexts/s", "times plain", "tokens/context", "of the limit", "s an update"):
         table.add_column(head, justify="left" if head == "scorer" else "right")
     for name, figure in figures.items():
-        update = updates.get(name.removeprefix("trie of "))
         table.add_row(
             name,
             f"{figure['contexts_per_second']:,.1f}",
             f"{figure['times_plain']:.2f}",
             f"{figure['tokens_per_context']:.1f}",
             f"{figure['share_of_limit']:.1%}",
-            "" if update is None else f"{update:.2f}",
+            f"{updates[name]:.2f}" if name in updates else "",
         )
     Console().print(table)
-    print(f"Needed: {about['tokens_needed_per_context']:.1f} tokens a context; limit {limit / 1e12:.2f} TFLOP/s.")
-    if arguments.json:
-        whole = about | {"scorers": figures, "seconds_an_update": updates}
-        arguments.json.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+    limit = about["matrix_product_flops"] / 1e12
+    print(f"Needed: {about['tokens_needed_per_context']:.1f} tokens a context; limit {limit:.2f} TFLOP/s.")
 
 
 if __name__ == "__main__":

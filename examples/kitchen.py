@@ -1,7 +1,7 @@
 """An environment of one's own, put into words: a kitchen where common sense knows what comes next.
 
-cotutor check-task examples/kitchen.py:Kitchen
-cotutor train --task examples/kitchen.py:Kitchen
+``cotutor check-task examples/kitchen.py:Kitchen`` shows what the teacher reads, and
+``cotutor train --task examples/kitchen.py:Kitchen`` learns it.
 """
 
 import gymnasium as gym

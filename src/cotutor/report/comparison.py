@@ -181,12 +181,7 @@ def _success_figures(number: int, results: Results, lines: dict[str, Line]) -> l
             "Success over seconds",
             read + "Runs shared the machine, so seconds are rough; the teacher's are among them. "
             "Runs on another device than most are left out.",
-            _bands(
-                results.timed,
-                lines,
-                lambda curve: curve.seconds,
-                lambda curve: [value or 0.0 for value in curve.success],
-            ),
+            _bands(results.timed, lines, lambda curve: curve.seconds, _success),
             seconds,
         ),
     ]
@@ -225,7 +220,7 @@ def _teacher_figures(number: int, results: Results, lines: dict[str, Line]) -> l
 
 
 def _success(curve: Curve) -> list[float]:
-    """Returns the success in training, none before there was any episode to tell."""
+    """Returns the success in training, zero before there was any episode to tell."""
     return [value or 0.0 for value in curve.success]
 
 

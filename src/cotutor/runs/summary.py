@@ -43,11 +43,11 @@ class Summary:
         trust: Trust over all contexts at the end.
         teacher_tokens: Tokens that went through the language model in training, once for each time a batch of
             questions or lessons was computed; zero for a teacher without one, None also in runs older than the count.
+        accelerator: The CUDA device on which a language model would compute; None on a machine without one.
         transfer: By name, the other tasks on which the finished run was measured: success of the ``"pair"``, of the
             ``"student"`` without any advice and of the taught ``"teacher"`` alone there, and ``"bot_agreement"``, the
             share of states in which the teacher's best option is right there.
         runs_before: How many runs it went on from, one after the other.
-        accelerator: The CUDA device on which a language model would compute; None on a machine without one.
         repeatable: False if what the teacher said in time depended on the clock: on a budget in seconds, or a server.
     """
 
