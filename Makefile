@@ -6,7 +6,7 @@ RUN := runs/$(shell date +%Y%m%d-%H%M%S)
 CHECKED := .
 CLIMBERS := mutual one-way "mutual, uniform planner" "mutual, random planner" "mutual, oracle planner" ppo
 
-.PHONY: setup run test test-all check experiments clean
+.PHONY: setup run test test-all check bench experiments clean
 
 setup: $(VENV)/model.stamp
 
@@ -43,6 +43,10 @@ test: check
 
 test-all: check
 	$(BIN)/pytest -q -n 2 --dist loadfile
+
+bench: setup
+	$(BIN)/python benchmarks/student_speed.py
+	$(BIN)/python benchmarks/teacher_speed.py --contexts 128
 
 experiments: setup
 	for recipe in controls varied paper depth plans unlock generalise; do $(BIN)/cotutor compare $$recipe || exit 1; done

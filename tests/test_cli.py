@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,12 @@ QUICK = [
 
 def cotutor(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run([COTUTOR, *map(str, arguments)], capture_output=True, text=True, check=False, timeout=200)
+
+
+def test_the_version_is_the_project_s():
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())["project"]
+    done = cotutor("--version")
+    assert (done.returncode, done.stdout) == (0, f"cotutor {project['version']}\n")
 
 
 @pytest.fixture(scope="module")

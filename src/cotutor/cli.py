@@ -5,6 +5,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,10 @@ from rich.table import Table
 
 from cotutor.config import TrainConfig, from_yaml, merge
 from cotutor.errors import UserError
+
+ABOUT = """A language model teaches a reinforcement learner, and the learner teaches it back.
+
+cotutor --version says which cotutor this is."""
 
 console = Console()
 
@@ -149,6 +154,9 @@ class Train(TrainConfig):
 def main() -> None:
     """Runs the command: exit code 0 on success, 2 on bad input, 1 on a failure, 130 when interrupted."""
     arguments = sys.argv[1:]
+    if arguments == ["--version"]:
+        print(f"cotutor {version('cotutor')}")
+        return
     try:
         arguments, defaults = _take_config(arguments)
         command = _parse(arguments, defaults)
@@ -192,7 +200,7 @@ def _parse(arguments: list[str], defaults: TrainConfig) -> "Command":
         | Annotated[CheckTask, tyro.conf.subcommand("check-task")]
         | Annotated[Doctor, tyro.conf.subcommand("doctor")]
     )
-    return tyro.cli(commands, args=arguments, prog="cotutor", description=__doc__)
+    return tyro.cli(commands, args=arguments, prog="cotutor", description=ABOUT)
 
 
 def _train(command: Train) -> None:
