@@ -38,11 +38,12 @@ check: setup
 	$(BIN)/ruff format --check $(CHECKED)
 	$(BIN)/pyright
 
+# two workers with a thread for each core would fight for the cores, and take far longer
 test: check
-	$(BIN)/pytest -q -n 2 --dist loadfile -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile -m "not slow"
 
 test-all: check
-	$(BIN)/pytest -q -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
 
 bench: setup
 	$(BIN)/python benchmarks/student_speed.py

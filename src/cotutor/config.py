@@ -290,7 +290,7 @@ class TrainConfig:
     replays: int = 6
     """Held-out episodes of the finished pair kept for the report and ``cotutor replay``; 0 for none."""
     threads: int = 0
-    """CPU threads; 0 for all cores."""
+    """CPU threads; 0 leaves it to torch: one a core, or as many as the environment's OMP_NUM_THREADS says."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of the teacher; auto takes bfloat16 where the hardware computes it."""
     shots: int = 0

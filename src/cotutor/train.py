@@ -1,6 +1,5 @@
 """A run from configuration to summary."""
 
-import os
 import time
 from collections import deque
 from dataclasses import dataclass, replace
@@ -111,7 +110,8 @@ def build(config: TrainConfig) -> Pair:
         UserError: The configuration is out of range or names something unknown.
     """
     validate(config)
-    torch.set_num_threads(config.threads or os.cpu_count() or 1)
+    if config.threads:
+        torch.set_num_threads(config.threads)
     task = _task(config, config.task)
     if config.rehearse and (config.arrows.rival is not None or config.arrows.language_policy):
         raise UserError(f"The method {config.method} cannot rehearse: leave out --rehearse.")
