@@ -38,7 +38,7 @@ SMALL = TrainConfig(
     student="image",
     dtype="float32",
     threads=1,
-    llm_policy=LanguagePolicyConfig(envs=8, steps=8, batch_size=16, learning_rate=3e-3, reward_scale=1.0),
+    llm_policy=LanguagePolicyConfig(envs=8, steps=8, batch_size=16, reward_scale=1.0),
 )
 CONTEXTS = ["the lamp is red", "the lamp is blue"]
 
@@ -182,6 +182,7 @@ def test_a_context_has_the_number_of_its_text_in_every_observation():
 
 
 def test_a_random_model_learns_which_option_is_right(folder, lamp):
+    """Each of eight seeds does, with the shipped learning rate; ten times as high, it collapses as often as not."""
     model = make(lamp, folder, seed=1)
     policy = policy_of(model)
 
@@ -190,7 +191,7 @@ def test_a_random_model_learns_which_option_is_right(folder, lamp):
         return float(returns.mean())
 
     assert mean_return() < 0.7
-    model.learn(4096, callback=LanguageRounds(model))
+    model.learn(3072, callback=LanguageRounds(model))
     assert mean_return() > 0.9
 
 
