@@ -40,10 +40,10 @@ check: setup
 
 # two workers with a thread for each core would fight for the cores, and take far longer
 test: check
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal -m "not slow"
 
 test-all: check
-	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal
 
 bench: setup
 	$(BIN)/python benchmarks/student_speed.py

@@ -46,26 +46,23 @@ MISSIONS, STEPS = tuple(DISHES), 4
 
 
 class KitchenEnv(gym.Env):
-    """Observes the dish wanted and how far each is; an action is a step of a dish, and does nothing out of order."""
+    """Observes the dish wanted and how far it is; an action is a step of a dish, and does nothing out of order."""
 
-    observation_space = gym.spaces.MultiDiscrete([len(DISHES)] + [STEPS + 1] * len(DISHES))
+    observation_space = gym.spaces.MultiDiscrete([len(DISHES), STEPS + 1])
     action_space = gym.spaces.Discrete(len(DISHES) * STEPS)
 
     def reset(self, *, seed=None, options=None):
         super().reset(seed=seed)
-        self.wanted = int(self.np_random.integers(len(DISHES)))
-        self.done = self.np_random.integers(STEPS, size=len(DISHES))
-        self.done[self.wanted] = 0
+        self.wanted, self.done = int(self.np_random.integers(len(DISHES))), 0
         return self._observe(), {}
 
     def step(self, action):
-        dish, step = divmod(int(action), STEPS)
-        self.done[dish] += self.done[dish] == step
-        ready = bool(self.done[self.wanted] == STEPS)
+        self.done += int(action) == self.wanted * STEPS + self.done
+        ready = self.done == STEPS
         return self._observe(), float(ready), ready, False, {}
 
     def _observe(self):
-        return np.array([self.wanted, *self.done])
+        return np.array([self.wanted, self.done])
 
 
 class Kitchen(cotutor.Task):
@@ -79,12 +76,13 @@ class Kitchen(cotutor.Task):
         return MISSIONS[observation[0]]
 
     def describe(self, observation):
-        states = [steps[done][1] for steps, done in zip(DISHES.values(), observation[1:], strict=True) if done < STEPS]
-        return " ".join([f"Mission: {self.instruction(observation)}.", *states])
+        wanted, done = observation
+        state = [*DISHES.values()][wanted][done][1] if done < STEPS else "It is ready."
+        return f"Mission: {MISSIONS[wanted]}. {state}"
 
     def expert_action(self, env):
         kitchen = env.unwrapped
-        return kitchen.wanted * STEPS + int(kitchen.done[kitchen.wanted])
+        return kitchen.wanted * STEPS + kitchen.done
 
     def right_actions(self, env, actions):
         return frozenset({self.expert_action(env)} & set(actions))

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cotutor.cli import main
+
 COTUTOR = Path(sys.executable).parent / "cotutor"
 QUICK = [
     "--threads",
@@ -131,12 +133,24 @@ def test_yaml_and_flags_give_the_same_configuration(run, tmp_path):
         (["nonsense"], "nonsense"),
     ],
 )
-def test_bad_input_is_one_sentence_and_exit_code_2(arguments, words, tmp_path):
-    done = cotutor(*arguments, *(["--run-dir", tmp_path / "x"] if arguments[0] == "train" else []))
-    assert done.returncode == 2, done.stderr
-    assert words in done.stderr + done.stdout
-    assert "Traceback" not in done.stderr
+def test_bad_input_is_one_sentence_and_exit_code_2(arguments, words, tmp_path, monkeypatch, capsys):
+    """In this process: that the command hands over its exit code is seen below."""
+    folder = ["--run-dir", str(tmp_path / "x")] if arguments[0] == "train" else []
+    monkeypatch.setattr(sys, "argv", ["cotutor", *arguments, *folder])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    printed = capsys.readouterr()
+    assert ended.value.code == 2, printed.err
+    assert words in printed.err + printed.out
+    assert "Traceback" not in printed.err
     assert not (tmp_path / "x").exists()
+
+
+def test_the_command_hands_over_its_exit_code():
+    done = cotutor("evaluate", "/nowhere")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_recipe_says_what_it_will_cost(tmp_path):

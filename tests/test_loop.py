@@ -57,11 +57,11 @@ def test_ppo_has_no_teacher(tmp_path):
 
 
 def test_the_real_model_learns_from_the_student_and_the_ledger_tells(tmp_path):
-    """Two cores, under a minute: lessons from a student's feedback raise the untaught model's agreement."""
+    """Lessons from a student's feedback raise the untaught model's agreement."""
     folder, summary = run(
-        tmp_path, frames=10_240, seed=1, lessons=LessonConfig(every=5, most=16, steps=8, least_news=0.0)
+        tmp_path, frames=10_240, seed=1, lessons=LessonConfig(every=10, most=16, steps=8, least_news=0.0)
     )
-    assert summary.teacher_updates == 4
+    assert summary.teacher_updates == 2
     assert summary.bot_agreement_after >= summary.bot_agreement_before + 0.1
     assert summary.bot_agreement_after >= 0.9 * summary.agreement_ceiling
     assert summary.teacher_success_after >= summary.teacher_success_before
@@ -142,7 +142,7 @@ def test_the_budget_is_kept(tmp_path):
 
 def test_the_same_seed_gives_the_same_summary(tmp_path):
     def figures(name: str) -> dict:
-        _, summary = run(tmp_path / name, frames=3072)
+        _, summary = run(tmp_path / name, frames=2048)
         return {field: value for field, value in dataclasses.asdict(summary).items() if field not in TIMES}
 
     assert figures("first") == figures("second")

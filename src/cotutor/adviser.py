@@ -133,6 +133,11 @@ class Adviser:
         """Whether too little trust has been earned yet for more than the trial to follow the advice."""
         return self.trust.value <= self.probation
 
+    @property
+    def unrewarded(self) -> bool:
+        """Whether no reward has told yet what any advice is worth."""
+        return self.trust.overall.steps == 0.0
+
     def read(self, contexts: Sequence[str]) -> list[str]:
         """Returns the contexts as the teacher reads them; everything else here is about those."""
         with self.clock():

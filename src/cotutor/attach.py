@@ -36,7 +36,14 @@ def attach(envs: VecEnv, task: Task, config: TrainConfig, rehearsing: int = 0) -
     adviser = make_adviser(task, config)
     trust = config.trust
     guide = GuidedVecEnv(
-        envs, adviser, trust.trial_every, config.seed, config.guidance.prior, rehearsing, trust.probation_every
+        envs,
+        adviser,
+        trust.trial_every,
+        config.seed,
+        prior=config.guidance.prior,
+        rehearsing=rehearsing,
+        probation_every=trust.probation_every,
+        unrewarded_every=trust.unrewarded_every,
     )
     return guide, Loop(adviser, guide, config)
 

@@ -115,6 +115,8 @@ class TrustConfig:
     """One episode in so many is a trial; 0 for none."""
     probation_every: int = 0
     """The same while on probation, when the trial is all the practice that advice gets; 0 for as many as otherwise."""
+    unrewarded_every: int = 2
+    """The same until the first reward, when nothing can be lost by following advice; 0 for as many as on probation."""
     trial_margin: float = 0.02
     """Return the student may lose without advice and still be said to need none."""
 
@@ -284,7 +286,7 @@ class TrainConfig:
     teacher_eval_episodes: int = 64
     """Held-out episodes for each evaluation of the teacher alone."""
     agreement_states: int = 256
-    """Fixed states on which the teacher is compared with the bot."""
+    """Fixed states on which the teacher is compared with the bot; all there are, where a task has fewer."""
     transfer: tuple[str, ...] = ()
     """Other tasks with the same observations, on which pair, student and teacher are measured when training is over."""
     replays: int = 6
@@ -330,6 +332,7 @@ AT_LEAST = {
     "trust.shrinkage": 0,
     "trust.trial_every": 0,
     "trust.probation_every": 0,
+    "trust.unrewarded_every": 0,
     "asking.per_round": 0,
     "served.votes": 1,
     "served.concurrency": 1,

@@ -140,8 +140,9 @@ def teacher_actor(task: Task, teacher: Teacher, untaught: bool = False) -> Actor
             ]
         else:
             new = list(dict.fromkeys(question for question in questions if question.context not in remembered))
-            for question, advice_O in zip(new, teacher_advice(teacher, new, untaught), strict=True):
-                remembered[question.context] = advice_O
+            if new:
+                advice = teacher_advice(teacher, new, untaught)
+                remembered.update(zip([question.context for question in new], advice, strict=True))
             advice = [remembered[context] for context in contexts]
         advice_EA = _by_action(questions, advice, len(task.actions))
         if "offered" not in observations:

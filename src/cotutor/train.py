@@ -290,9 +290,9 @@ def train(config: TrainConfig, console: Console) -> tuple[RunFolder, Summary]:
     pair = build(config)
     runs_before = 0 if config.start is None else go_on(config, config.start, pair)
     transfer = {name: another_task(config, pair, name) for name in config.transfer}
+    states = agreement_states(pair.task, config.agreement_states, seed=0) if _measurable(pair) else []
     folder = runs.create(config)
     ledger = Ledger(folder.ledger)
-    states = agreement_states(pair.task, config.agreement_states, seed=0) if _measurable(pair) else []
     try:
         with ProgressDisplay(console, config.frames) as display:
             recorder = Recorder(ledger, display, config.enough, pair.rehearsing, _agreement_curve(pair, states))

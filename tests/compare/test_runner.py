@@ -83,7 +83,7 @@ def interruptible() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("interruptible")
-@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("sign", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL])
 def test_a_killed_comparison_goes_on_where_it_stopped(tmp_path, sign) -> None:
     path = tmp_path / "small.yaml"
     path.write_text(TEXT.replace("frames: 1024", "frames: 3072"))

@@ -18,8 +18,8 @@ ACTIONS = len(TASK.actions)
 class Constant:
     """Advises one action everywhere."""
 
-    def __init__(self, trust: float, on_probation: bool = False) -> None:
-        self.trust, self.on_probation = trust, on_probation
+    def __init__(self, trust: float, on_probation: bool = False, unrewarded: bool = False) -> None:
+        self.trust, self.on_probation, self.unrewarded = trust, on_probation, unrewarded
         self.log_advice_A = np.log(np.eye(ACTIONS)[2] * 0.9 + 0.01)
 
     def read(self, contexts):
@@ -32,9 +32,9 @@ class Constant:
         return np.tile(self.log_advice_A, (len(contexts), 1)), np.full(len(contexts), self.trust)
 
 
-def guided(trust: float, trial_every: int = 0, on_probation: bool = False, probation_every: int = 0):
+def guided(trust: float, trial_every: int = 0, on_probation: bool = False, unrewarded: bool = False, **every: int):
     envs = make_envs(TASK, "text", CONFIG.ppo.envs)
-    guide = GuidedVecEnv(envs, Constant(trust, on_probation), trial_every, seed=0, probation_every=probation_every)
+    guide = GuidedVecEnv(envs, Constant(trust, on_probation, unrewarded), trial_every, seed=0, **every)
     return guide, make_ppo(guide, CONFIG, GuidedPolicy)
 
 
@@ -109,3 +109,11 @@ def test_on_probation_there_can_be_more_of_it(on_probation):
     guide.reset()
     assert (guide.trial_E == on_probation).all()
     assert guide.with_prior_E.all()
+
+
+@pytest.mark.parametrize("unrewarded", [False, True])
+def test_until_the_first_reward_there_can_be_more_of_it_still(unrewarded):
+    guide, _ = guided(1.0, 1000, True, unrewarded, probation_every=1000, unrewarded_every=1)
+    guide.reset()
+    assert (guide.trial_E == unrewarded).all()
+    assert (guide.with_prior_E == unrewarded).all()

@@ -5,6 +5,7 @@ import pytest
 from cotutor.errors import UserError
 from cotutor.tasks import make_task
 from cotutor.tasks.check import agreement_states, ceiling, check_task
+from cotutor.tasks.toy_text import FrozenLake
 
 
 def test_the_ceiling_is_the_best_single_action_of_each_context() -> None:
@@ -34,6 +35,20 @@ def test_without_an_expert_there_is_no_ceiling() -> None:
     assert check_task(task, states=50).ceiling is None
     with pytest.raises(UserError, match="no expert"):
         agreement_states(task, 10)
+
+
+class Closed(FrozenLake):
+    """Nothing is ever right."""
+
+    def right_actions(self, env, actions):
+        return frozenset()
+
+
+def test_a_small_task_shows_all_its_states_and_an_expert_must_find_something_right() -> None:
+    states = agreement_states(make_task("toy:FrozenLake"), 100)
+    assert 5 < len(states) == len({context for context, _ in states}) < 16
+    with pytest.raises(UserError, match="finds none of the options right"):
+        agreement_states(Closed("toy:FrozenLake"), 4)
 
 
 def test_agreement_states_are_the_same_at_every_call_and_have_right_options() -> None:

@@ -132,6 +132,11 @@ class Adviser(Protocol):
         """Whether too little trust has been earned yet for more than the trial to follow the advice."""
         ...
 
+    @property
+    def unrewarded(self) -> bool:
+        """Whether no reward has told yet what any advice is worth."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -156,7 +161,8 @@ class GuidedVecEnv(VecEnvWrapper):
     """Puts the prior into the observation, runs the controlled trial, and remembers what was advised.
 
     One episode in ``trial_every``, drawn at random, is the trial: it acts without the prior. While the teacher is on
-    probation it is one in ``probation_every``, and it alone acts with the prior.
+    probation it is one in ``probation_every``, and it alone acts with the prior; until the first reward, when nothing
+    can be lost by it, one in ``unrewarded_every``.
 
     A rival that tells the student something else overrides ``entry``, ``width`` and ``_tell``.
 
@@ -168,6 +174,7 @@ class GuidedVecEnv(VecEnvWrapper):
         prior: Whether the advice reaches the policy's logits at all; without, there is nothing to try.
         rehearsing: How many environments, the first ones, practise what is mastered; trust is not judged by those.
         probation_every: The same as ``trial_every`` while the teacher is on probation; 0 for no difference.
+        unrewarded_every: The same as ``probation_every`` until the first reward; 0 for no difference.
 
     Attributes:
         entry: Name of the observation's entry that tells the student something.
@@ -184,6 +191,7 @@ class GuidedVecEnv(VecEnvWrapper):
         prior: bool = True,
         rehearsing: int = 0,
         probation_every: int = 0,
+        unrewarded_every: int = 0,
     ) -> None:
         self.actions = count_actions(venv.action_space)
         space = gym.spaces.Box(-np.inf, np.inf, (self.width,), dtype=np.float32)
@@ -194,6 +202,7 @@ class GuidedVecEnv(VecEnvWrapper):
         self.adviser = adviser
         self.trial_every = trial_every
         self.probation_every = probation_every or trial_every
+        self.unrewarded_every = unrewarded_every or self.probation_every
         self.prior = prior
         self.rehearsing = rehearsing
         self.random = np.random.default_rng(seed)
@@ -241,9 +250,15 @@ class GuidedVecEnv(VecEnvWrapper):
         return steps, ended
 
     def _begin(self, i: int) -> None:
-        every = self.probation_every if self.adviser.on_probation else self.trial_every
+        every = self._trial_every()
         self.trial_E[i] = self.prior and every > 0 and self.random.random() < 1 / every
         self.with_prior_E[i] = self.prior and self.trial_E[i] == self.adviser.on_probation
+
+    def _trial_every(self) -> int:
+        """Returns the mean number of episodes per trial episode as things stand."""
+        if not self.adviser.on_probation:
+            return self.trial_every
+        return self.unrewarded_every if self.adviser.unrewarded else self.probation_every
 
     def _advise(self, observations: dict[str, NDArray[Any]], contexts: list[str]) -> dict[str, NDArray[Any]]:
         contexts = self.adviser.read(contexts)

@@ -71,14 +71,14 @@ def agreement_states(task: Task, count: int, seed: int = AGREEMENT_SEED) -> list
 
     Args:
         task: A task with an expert.
-        count: How many states.
+        count: How many states; where a task shows fewer, all that 100 times as many steps meet.
         seed: Seed of the first episode, and of the random half of the steps.
 
     Returns:
         For each state its context and those actions of its options that are on equally short ways to success.
 
     Raises:
-        UserError: If the task has no expert, or too few states.
+        UserError: The task has no expert, or one that finds no option right.
     """
     if not task.has_expert:
         raise UserError(f"The task {task.name} has no expert to agree with.")
@@ -93,8 +93,10 @@ def agreement_states(task: Task, count: int, seed: int = AGREEMENT_SEED) -> list
         if right := _right_options(task, env, context):
             states.append((context, right))
         if len(states) == count:
-            return states
-    raise UserError(f"The task {task.name} shows only {len(states)} different states, not {count}; ask for fewer.")
+            break
+    if not states:
+        raise UserError(f"The expert of {task.name} finds none of the options right in any state: see right_actions.")
+    return states
 
 
 def ceiling(states: list[State]) -> float:
