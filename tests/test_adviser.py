@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from cotutor.adviser import Adviser
 from cotutor.attach import make_adviser
 from cotutor.config import AskingConfig, TrainConfig
-from cotutor.dialogue import softmax
 from cotutor.errors import UserError
 from cotutor.tasks import make_task
 from cotutor.teachers import Uniform

@@ -9,9 +9,10 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from scipy.special import softmax
 
 from cotutor.config import AskingConfig, DialogueConfig
-from cotutor.dialogue import ask_again, revise, softmax
+from cotutor.dialogue import ask_again, revise
 from cotutor.memory import FeedbackMemory, Successes
 from cotutor.tasks.base import Task
 from cotutor.teachers.base import Teacher

@@ -3,15 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import softmax
 
 from cotutor.teachers.base import Teacher
 from cotutor.types import Feedback, FloatArray, Question
-
-
-def softmax(logits_O: FloatArray) -> FloatArray:
-    """Returns the softmax over the last axis."""
-    weights_O = np.exp(logits_O - logits_O.max(axis=-1, keepdims=True))
-    return weights_O / weights_O.sum(axis=-1, keepdims=True)
 
 
 def revise(advice_O: FloatArray, advantage_O: FloatArray, depth: int, beta: float, clip: float) -> FloatArray:

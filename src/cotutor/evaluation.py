@@ -7,10 +7,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from cotutor.adviser import Adviser, per_action
-from cotutor.dialogue import softmax
 from cotutor.students.guidance import PRIOR, policy_probabilities
 from cotutor.students.spaces import entries
 from cotutor.tasks.base import HELD_OUT_SEED, Task

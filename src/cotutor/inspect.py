@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.special import softmax
 
 from cotutor.config import TrainConfig
-from cotutor.dialogue import softmax
 from cotutor.errors import UserError
 from cotutor.evaluation import (
     Outcome,

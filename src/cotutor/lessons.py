@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.special import rel_entr
+from scipy.special import rel_entr, softmax
 
 from cotutor.adviser import Adviser
 from cotutor.config import LessonConfig
-from cotutor.dialogue import softmax
 from cotutor.types import FloatArray, Lesson, Question
 
 

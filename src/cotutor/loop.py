@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 from stable_baselines3.common.buffers import DictRolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
@@ -22,7 +23,6 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 
 from cotutor.adviser import Adviser
 from cotutor.config import TrainConfig
-from cotutor.dialogue import softmax
 from cotutor.evaluation import Actor, pair_actor, student_actor
 from cotutor.lessons import make_lessons, news, plan_lessons
 from cotutor.memory import AdvantageScale
@@ -273,7 +273,7 @@ class Loop(BaseCallback):
     def _advice_target(self, states: States, contexts: Sequence[str]) -> tuple[FloatArray, FloatArray]:
         """Returns what is advised now in remembered states, weighted by trust."""
         log_advice_BA, trust_B = self.adviser.recall(contexts, states[PRIOR])
-        return softmax(log_advice_BA), trust_B
+        return softmax(log_advice_BA, axis=1), trust_B
 
     def _lesson_due(self) -> bool:
         lasting = self.config.arrows.lasting and self.adviser.teacher.can_learn

@@ -21,6 +21,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 from stable_baselines3 import PPO
 from stable_baselines3.common.policies import MultiInputActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
@@ -30,7 +31,6 @@ from torch import Tensor
 from torch.distributions import Categorical
 
 from cotutor.config import RivalConfig, TrainConfig
-from cotutor.dialogue import softmax
 from cotutor.errors import UserError
 from cotutor.loop import Loop
 from cotutor.rivals.one_way import OneWayLoop, SetTrust, one_way
@@ -62,7 +62,7 @@ class AnnealedVecEnv(GuidedVecEnv):
 
     def _tell(self, log_advice_EA: NDArray[np.float64], weight_E: NDArray[np.float64]) -> NDArray[np.float64]:
         advised_E = log_advice_EA.any(axis=1)
-        return np.column_stack([weight_E * advised_E, softmax(log_advice_EA)])
+        return np.column_stack([weight_E * advised_E, softmax(log_advice_EA, axis=1)])
 
 
 class AnnealedPolicy(MultiInputActorCriticPolicy):

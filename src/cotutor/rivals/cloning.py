@@ -14,11 +14,11 @@ The teacher's turn is part of the budget of frames.
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv
 
 from cotutor.config import TrainConfig
-from cotutor.dialogue import softmax
 from cotutor.evaluation import Actor, student_actor
 from cotutor.loop import Loop, Rollout
 from cotutor.rivals.acting import silence
@@ -105,7 +105,7 @@ class CloningLoop(OneWayLoop):
         }
         states[PRIOR] = np.zeros_like(states[PRIOR])
         returns_N = np.concatenate([returns for _, returns in self.rollouts])[advised_N]
-        return states, softmax(log_advice_NA[advised_N]).astype(np.float32), returns_N.astype(np.float32)
+        return states, softmax(log_advice_NA[advised_N], axis=1).astype(np.float32), returns_N.astype(np.float32)
 
 
 def make(envs: VecEnv, task: Task, config: TrainConfig) -> tuple[PPO, Loop]:

@@ -1,15 +1,11 @@
 """Tasks by name: the environments that can speak."""
 
-import importlib
 import importlib.metadata
-import importlib.util
 import inspect
-import sys
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from cotutor.errors import UserError
+from cotutor.own import is_own, make_own, own_class
 from cotutor.tasks.actions import enumerated
 from cotutor.tasks.babyai import FAMILIES, PREFIXES, BabyAI, level_names
 from cotutor.tasks.base import SpokenEnv, Task
@@ -70,42 +66,12 @@ def own_task(name: str) -> Task:
             return _made(name, point.load())
         except (ImportError, AttributeError, SyntaxError) as error:
             raise UserError(f"The installed task {name} ({point.value}) cannot be imported: {error}.") from error
-    source, _, called = name.rpartition(":")
-    if not source.endswith(".py") and not _is_here(source):
+    if not is_own(name):
         return BabyAI(name)  # there is none: the error names what is spelt alike
-    try:
-        module = _from_file(Path(source)) if source.endswith(".py") else importlib.import_module(source)
-    except (ImportError, OSError, SyntaxError) as error:
-        raise UserError(f"The task {name} cannot be imported: {error}.") from error
-    if called not in vars(module):
-        raise UserError(f"There is no {called} in {source}: a task is called module:Class.")
-    return _made(name, vars(module)[called])
-
-
-def _from_file(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def _is_here(module: str) -> bool:
-    """Tells whether there is such a module, the folder that one is in included."""
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        return importlib.util.find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False
+    return _made(name, own_class("task", name))
 
 
 def _made(name: str, kind: Any) -> Task:
-    if not (isinstance(kind, type) and issubclass(kind, Task)):
-        raise UserError(f"The task {name} is no subclass of cotutor.Task.")
-    try:
-        task = kind()
-    except TypeError as error:
-        raise UserError(f"The task {name} cannot be made without arguments: {error}.") from error
+    task = make_own("task", name, kind, Task)
     task.name = task.name or name
     return task

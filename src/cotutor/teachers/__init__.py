@@ -5,6 +5,7 @@ from pathlib import Path
 from cotutor.config import ServedConfig
 from cotutor.embedded import Progress, embedded_model, tell
 from cotutor.errors import UserError
+from cotutor.own import is_own, make_own, own_class
 from cotutor.tasks.base import Task
 from cotutor.teachers.base import Teacher
 from cotutor.teachers.bow import BagOfWords
@@ -12,7 +13,10 @@ from cotutor.teachers.scripted import Adversarial, Oracle, Random, Uniform
 
 __all__ = ["Adversarial", "BagOfWords", "Oracle", "Random", "Teacher", "Uniform", "make_teacher"]
 
-NAMES = "smollm2, untrained, bow, oracle, adversarial, random, uniform, hf:ORG/MODEL, openai:MODEL[@URL] or a folder"
+NAMES = (
+    "smollm2, untrained, bow, oracle, adversarial, random, uniform, hf:ORG/MODEL, openai:MODEL[@URL], a folder "
+    "or your own module:Class"
+)
 SERVED = "openai:"
 PRIVILEGED = {"oracle": Oracle, "adversarial": Adversarial}
 SIMPLE = {"bow": BagOfWords, "random": Random, "uniform": lambda _: Uniform()}
@@ -34,7 +38,8 @@ def make_teacher(
     Args:
         name: ``smollm2`` (the embedded model), ``untrained`` (the same with random weights), ``bow``, ``oracle``,
             ``adversarial``, ``random``, ``uniform``, ``hf:ORG/MODEL``, the folder of a model, or ``openai:MODEL``
-            or ``openai:MODEL@URL`` for one behind an OpenAI-compatible server.
+            or ``openai:MODEL@URL`` for one behind an OpenAI-compatible server, or ``module:Class`` or
+            ``file.py:Class`` for one of the user's own, which is made with ``task`` and ``seed``.
         task: What is to be taught.
         seed: Of everything that the teacher draws.
         dtype: Precision of a language model: ``auto``, ``bfloat16`` or ``float32``.
@@ -63,6 +68,8 @@ def make_teacher(
         return _served(name.removeprefix(SERVED), task, shots, served)
     if name.startswith("hf:") or Path(name).is_dir():
         return _local(name.removeprefix("hf:"), task, seed, dtype, restate, shots)
+    if is_own(name):
+        return make_own("teacher", name, own_class("teacher", name), Teacher, task=task, seed=seed)
     raise UserError(f"There is no teacher {name!r}; there are {NAMES}.")
 
 

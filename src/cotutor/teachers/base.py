@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+from scipy.special import softmax
 
 from cotutor.types import FloatArray, Lesson, Question
 
 
 class Teacher(ABC):
     """Something that can say which option is good in a context, and may learn to say it better.
+
+    A teacher of one's own that does not learn says :meth:`score`; the rest has defaults.
 
     Attributes:
         version: How often :meth:`learn` has changed it; scores of different versions must not be mixed up.
@@ -47,12 +50,12 @@ class Teacher(ABC):
         """Learns every option's bias from reference contexts, as a run begins. Does nothing by default."""
 
     def advice(self, questions: Sequence[Question], scores: Sequence[FloatArray]) -> list[FloatArray]:
-        """Returns calibrated probabilities, shape (O,), for scores that :meth:`score` gave."""
-        raise NotImplementedError
+        """Returns calibrated probabilities, shape (O,), for scores that :meth:`score` gave: as a rule their softmax."""
+        return [softmax(scores_O) for scores_O in scores]
 
     def reference(self, questions: Sequence[Question]) -> list[FloatArray]:
-        """Returns the calibrated advice, shape (O,), that the teacher gave before any lesson."""
-        raise NotImplementedError
+        """Returns the calibrated advice, shape (O,), that it gave before any lesson: its advice, if it takes none."""
+        return self.advice(questions, self.score(questions))
 
     def learn(self, lessons: Sequence[Lesson], steps: int) -> float:
         """Takes ``steps`` gradient steps, adds one to ``version`` and returns the mean loss of the last pass."""

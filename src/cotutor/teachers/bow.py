@@ -47,9 +47,6 @@ class BagOfWords(Teacher):
         with torch.no_grad():
             return [self._logits(question).numpy().astype(np.float64) for question in questions]
 
-    def advice(self, questions: Sequence[Question], scores: Sequence[FloatArray]) -> list[FloatArray]:
-        return [torch.as_tensor(scores_O).softmax(dim=0).numpy() for scores_O in scores]
-
     def reference(self, questions: Sequence[Question]) -> list[FloatArray]:
         return [np.full(len(question.options), 1 / len(question.options)) for question in questions]
 

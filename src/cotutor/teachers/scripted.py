@@ -15,25 +15,14 @@ CERTAIN = 10.0
 """By how much an oracle's option leads, in nats."""
 
 
-class _Scripted(Teacher):
-    """A teacher whose scores need no calibration."""
-
-    def advice(self, questions: Sequence[Question], scores: Sequence[FloatArray]) -> list[FloatArray]:
-        weights = [np.exp(scores_O - scores_O.max()) for scores_O in scores]
-        return [weights_O / weights_O.sum() for weights_O in weights]
-
-    def reference(self, questions: Sequence[Question]) -> list[FloatArray]:
-        return self.advice(questions, self.score(questions))
-
-
-class Uniform(_Scripted):
+class Uniform(Teacher):
     """Finds all options equally good."""
 
     def score(self, questions: Sequence[Question]) -> list[FloatArray]:
         return [np.zeros(len(question.options)) for question in questions]
 
 
-class Random(_Scripted):
+class Random(Teacher):
     """Has one fixed, random ranking of the options for each context, and is as sure of it as a good teacher would be.
 
     Args:
@@ -51,7 +40,7 @@ class Random(_Scripted):
         return -2.0 * rng.permutation(len(question.options)).astype(np.float64)
 
 
-class Oracle(_Scripted):
+class Oracle(Teacher):
     """Advises what the task's expert, who sees the simulator's state, would do; undecided if that is not offered.
 
     Args:

@@ -9,9 +9,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import openai
+from scipy.special import softmax
 
 from cotutor.config import ServedConfig
-from cotutor.dialogue import softmax
 from cotutor.errors import UserError
 from cotutor.scoring.served import Heard, UnsupportedError, Way, exact, hear, letter, voting
 from cotutor.teachers.base import Teacher
@@ -77,9 +77,6 @@ class ServedTeacher(Teacher):
 
     def advice(self, questions: Sequence[Question], scores: Sequence[FloatArray]) -> list[FloatArray]:
         return [softmax(s_O - self.calibration.of(q)) for q, s_O in zip(questions, scores, strict=True)]
-
-    def reference(self, questions: Sequence[Question]) -> list[FloatArray]:
-        return self.advice(questions, self.score(questions))
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
