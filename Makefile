@@ -6,7 +6,7 @@ RUN := runs/$(shell date +%Y%m%d-%H%M%S)
 CHECKED := .
 CLIMBERS := mutual one-way "mutual, uniform planner" "mutual, random planner" "mutual, oracle planner" ppo
 
-.PHONY: setup run test test-all check bench experiments clean
+.PHONY: setup run test test-all check docs bench experiments clean
 
 setup: $(VENV)/model.stamp
 
@@ -30,6 +30,14 @@ $(VENV)/model.stamp: src/cotutor/embedded.py $(VENV)/package.stamp
 	$(BIN)/python -c 'from cotutor.embedded import embedded_model; print(embedded_model())'
 	touch $@
 
+$(VENV)/docs.stamp: requirements-docs.lock $(VENV)/package.stamp
+	$(BIN)/pip install --quiet -r requirements-docs.lock
+	touch $@
+
+docs: $(VENV)/docs.stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "The documentation is in build/site/index.html"
+
 run: setup
 	$(BIN)/cotutor train --task babyai:GoToRedBallNoDists --method mutual --frames 20000 --run-dir $(RUN)
 
@@ -42,7 +50,7 @@ check: setup
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal -m "not slow"
 
-test-all: check
+test-all: check docs
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal
 
 bench: setup

@@ -1,0 +1,41 @@
+"""What the documentation tells to type works, in the order in which it stands there, with fewer frames."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from cotutor.cli import main
+
+ROOT = Path(__file__).parent.parent
+SHORTER = shlex.split("--eval-episodes 4 --teacher-eval-episodes 4 --agreement-states 8 --replays 1 --threads 1")
+
+
+def commands(page: str) -> list[list[str]]:
+    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
+    return [shlex.split(line) for block in blocks for line in block.splitlines()]
+
+
+@pytest.mark.parametrize(("page", "count"), [("index.md", 5), ("own.md", 4)])
+def test_every_command_of_a_page_works(page, count, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    typed = commands(page)
+    assert len(typed) == count
+    for command in typed:
+        if command[1] == "train":
+            command[command.index("--frames") + 1] = "1024"
+            command += SHORTER
+        monkeypatch.setattr(sys, "argv", command)
+        main()
+        assert capsys.readouterr().out
+
+
+def test_every_page_stands_in_the_navigation_and_what_it_shows_is_there():
+    site = (ROOT / "mkdocs.yml").read_text()
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f": {page.name}\n" in site
+        for example in re.findall(r'--8<-- "(.*?)"', page.read_text()):
+            assert (ROOT / example).is_file()
