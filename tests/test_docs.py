@@ -15,7 +15,7 @@ SHORTER = shlex.split("--eval-episodes 4 --teacher-eval-episodes 4 --agreement-s
 
 def commands(page: str) -> list[list[str]]:
     blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
-    return [shlex.split(line) for block in blocks for line in block.splitlines()]
+    return [shlex.split(line) for block in blocks for line in block.replace("\\\n", "").splitlines()]
 
 
 @pytest.mark.parametrize(("page", "count"), [("index.md", 5), ("own.md", 4)])
@@ -33,9 +33,9 @@ def test_every_command_of_a_page_works(page, count, tmp_path, monkeypatch, capsy
         assert capsys.readouterr().out
 
 
-def test_every_page_stands_in_the_navigation_and_what_it_shows_is_there():
+def test_every_page_stands_in_the_navigation_and_every_example_on_a_page():
     site = (ROOT / "mkdocs.yml").read_text()
-    for page in (ROOT / "docs").glob("*.md"):
-        assert f": {page.name}\n" in site
-        for example in re.findall(r'--8<-- "(.*?)"', page.read_text()):
-            assert (ROOT / example).is_file()
+    pages = [*(ROOT / "docs").glob("*.md")]
+    assert all(f": {page.name}\n" in site for page in pages)
+    shown = {example for page in pages for example in re.findall(r'--8<-- "(.*?)"', page.read_text())}
+    assert shown == {f"examples/{path.name}" for path in (ROOT / "examples").glob("*.py")}
