@@ -79,16 +79,6 @@ def test_stored_log_probabilities_stay_true():
     assert callback.error < 1e-4
 
 
-def test_without_advice_guided_ppo_is_plain_ppo_bit_for_bit():
-    _, with_zero_prior = guided(trust=0.0)
-    with_zero_prior.learn(192)
-    plain = make_ppo(make_envs(TASK, "text", CONFIG.ppo.envs), CONFIG)
-    plain.learn(192)
-    weights = [value for name, value in with_zero_prior.policy.state_dict().items() if "pi_features" not in name]
-    others = [value for name, value in plain.policy.state_dict().items() if "pi_features" not in name]
-    assert all(torch.equal(a, b) for a, b in zip(weights, others, strict=True))
-
-
 @pytest.mark.parametrize("on_probation", [False, True])
 def test_the_trial_is_one_episode_in_so_many_and_has_the_other_arm(on_probation):
     guide, model = guided(trust=1.0, trial_every=4, on_probation=on_probation)

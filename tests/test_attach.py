@@ -1,0 +1,55 @@
+"""Stable-Baselines3's own algorithms in a script of one's own, with a teacher attached."""
+
+import numpy as np
+import pytest
+import torch
+from stable_baselines3 import A2C, PPO
+
+import cotutor
+from cotutor.students.guidance import GuidedVecEnv
+
+TASK = cotutor.make_task("babyai:GoToRedBallNoDists")
+NETWORK = {"features_extractor_class": cotutor.Encoder}
+
+
+class Silent:
+    """Never advises."""
+
+    on_probation = unrewarded = False
+
+    def read(self, contexts):
+        return contexts
+
+    def ask_at_once(self, contexts):
+        pass
+
+    def guide(self, contexts, envs):
+        return np.zeros((len(contexts), len(TASK.actions))), np.zeros(len(contexts))
+
+
+@pytest.mark.parametrize("algorithm", [PPO, A2C])
+def test_without_advice_it_is_the_plain_algorithm_bit_for_bit(algorithm):
+    def weights(policy, envs) -> list[torch.Tensor]:
+        model = algorithm(policy, envs, n_steps=16, seed=0, policy_kwargs=NETWORK, device="cpu")
+        state = model.learn(192).policy.state_dict()
+        return [value for name, value in state.items() if "pi_features" not in name]
+
+    guided = weights(cotutor.GuidedPolicy, GuidedVecEnv(cotutor.make_envs(TASK, "text", 4), Silent(), 16, seed=0))
+    plain = weights("MultiInputPolicy", cotutor.make_envs(TASK, "text", 4))
+    assert len(guided) == len(plain) > 10
+    assert all(torch.equal(a, b) for a, b in zip(guided, plain, strict=True))
+
+
+def test_a2c_with_an_oracle_beats_itself_without():
+    """Over three seeds 0.97 to 0.99 of the last hundred episodes against 0.20 to 0.32."""
+
+    def success(policy, envs, callback=None) -> float:
+        model = A2C(policy, envs, n_steps=16, seed=0, policy_kwargs=NETWORK, device="cpu")
+        model.learn(8192, callback=callback)
+        assert model.ep_info_buffer is not None
+        return float(np.mean([episode["r"] > 0 for episode in model.ep_info_buffer]))
+
+    alone = success("MultiInputPolicy", cotutor.make_envs(TASK, "image", 16))
+    config = cotutor.TrainConfig(method="realtime", teacher="oracle")
+    envs, loop = cotutor.attach(cotutor.make_envs(TASK, "image", 16), TASK, config)
+    assert success(cotutor.GuidedPolicy, envs, loop) > alone + 0.4
