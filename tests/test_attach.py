@@ -52,4 +52,7 @@ def test_a2c_with_an_oracle_beats_itself_without():
     alone = success("MultiInputPolicy", cotutor.make_envs(TASK, "image", 16))
     config = cotutor.TrainConfig(method="realtime", teacher="oracle")
     envs, loop = cotutor.attach(cotutor.make_envs(TASK, "image", 16), TASK, config)
+    assert loop.adviser.unrewarded
+    assert envs.unrewarded_every == config.trust.unrewarded_every == 2
     assert success(cotutor.GuidedPolicy, envs, loop) > alone + 0.4
+    assert not loop.adviser.unrewarded

@@ -136,8 +136,8 @@ class Adviser:
 
     @property
     def unrewarded(self) -> bool:
-        """Whether no reward has told yet what any advice is worth."""
-        return self.trust.overall.steps == 0.0
+        """Whether no reward has told yet what any option is worth."""
+        return not self.memory.rows
 
     def read(self, contexts: Sequence[str]) -> list[str]:
         """Returns the contexts as the teacher reads them; everything else here is about those."""

@@ -136,7 +136,7 @@ class Climb:
     seed: int = 0
     """Of everything that is drawn."""
     threads: int = 0
-    """CPU threads; 0 for all cores."""
+    """CPU threads; 0 leaves it to torch: one a core, or as many as the environment's OMP_NUM_THREADS says."""
     out: Path | None = None
     """Folder for the runs; by default runs/LADDER--METHOD--SEED."""
     keep: Path | None = None

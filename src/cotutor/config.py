@@ -116,7 +116,7 @@ class TrustConfig:
     probation_every: int = 0
     """The same while on probation, when the trial is all the practice that advice gets; 0 for as many as otherwise."""
     unrewarded_every: int = 2
-    """The same until the first reward, when nothing can be lost by following advice; 0 for as many as on probation."""
+    """The same until the first reward, if that makes more trials: what is worth nothing cannot be made worse; or 0."""
     trial_margin: float = 0.02
     """Return the student may lose without advice and still be said to need none."""
 
@@ -264,7 +264,7 @@ class TrainConfig:
     method: str = "mutual"
     """ppo, one-way, realtime, lasting or mutual; or a rival: annealed, hints, bc, llm-alone or llm-policy."""
     teacher: str = "smollm2"
-    """smollm2, oracle, random, uniform, adversarial, bow, untrained, a model's folder, hf:ORG/MODEL or openai:MODEL."""
+    """smollm2, oracle, random, uniform, adversarial, bow, untrained, a folder, hf:ORG/MODEL, openai:MODEL or my.py:Class."""
     student: Literal["text", "image"] = "text"
     """Whether the student reads the teacher's context too (text) or not (image)."""
     seed: int = 0

@@ -54,10 +54,18 @@ def make_own(what: str, name: str, kind: Any, base: type[Brought], **arguments: 
 
 
 def _from_file(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    """Returns the module that a file is, the same one whenever it is asked for."""
+    name = str(path.resolve())
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module
 
 
@@ -67,5 +75,7 @@ def _is_here(module: str) -> bool:
         sys.path.insert(0, here)
     try:
         return importlib.util.find_spec(module) is not None
+    except SyntaxError:
+        return True  # of the package that it is in, as importing it will tell
     except (ImportError, ValueError):
         return False

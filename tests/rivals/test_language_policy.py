@@ -182,7 +182,7 @@ def test_a_context_has_the_number_of_its_text_in_every_observation():
 
 
 def test_a_random_model_learns_which_option_is_right(folder, lamp):
-    """Each of eight seeds does, with the shipped learning rate; ten times as high, it collapses as often as not."""
+    """Each of eight seeds does, with the shipped learning rate; with ten times that, a third of them collapse."""
     model = make(lamp, folder, seed=1)
     policy = policy_of(model)
 

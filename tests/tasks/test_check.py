@@ -49,6 +49,8 @@ def test_a_small_task_shows_all_its_states_and_an_expert_must_find_something_rig
     assert 5 < len(states) == len({context for context, _ in states}) < 16
     with pytest.raises(UserError, match="finds none of the options right"):
         agreement_states(Closed("toy:FrozenLake"), 4)
+    with pytest.raises(UserError, match="finds none of the options right"):
+        check_task(Closed("toy:FrozenLake"), 50)
 
 
 def test_agreement_states_are_the_same_at_every_call_and_have_right_options() -> None:

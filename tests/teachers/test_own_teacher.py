@@ -14,8 +14,16 @@ from cotutor.teachers import make_teacher
 from cotutor.train import train
 
 OWN = """
+from __future__ import annotations
+from dataclasses import dataclass
+import gymnasium as gym
 import numpy as np
 import cotutor
+
+
+@dataclass
+class Note:
+    text: str
 
 
 class Forward(cotutor.Teacher):
@@ -24,6 +32,21 @@ class Forward(cotutor.Teacher):
 
     def score(self, questions):
         return [np.array([3.0 * ("forward" in option.phrase) for option in q.options]) for q in questions]
+
+
+class Here(cotutor.Task):
+    actions = ("go forward", "stay")
+
+    def make_env(self):
+        return gym.make("MountainCar-v0")
+
+    def describe(self, observation):
+        return "Mission: none."
+
+
+class Knowing(Forward):
+    def __init__(self, task, seed):
+        assert isinstance(task, Here)
 
 
 class Lonely(Forward):
@@ -64,6 +87,17 @@ def test_it_teaches_and_the_run_is_measured_again():
     assert summary.contexts_asked > 0
     assert summary.teacher_updates == 0
     assert evaluate_run(folder.path, 8)["pair"].success == summary.pair_success
+
+
+@pytest.mark.usefixtures("here")
+def test_a_file_with_task_and_teacher_is_one_module():
+    make_teacher("own_forward.py:Knowing", make_task("own_forward.py:Here"))
+
+
+@pytest.mark.usefixtures("here")
+def test_it_restates_no_missions():
+    with pytest.raises(UserError, match="cannot restate"):
+        make_teacher("own_forward.py:Forward", make_task("varied:Fetch2"), restate=True)
 
 
 @pytest.mark.parametrize(

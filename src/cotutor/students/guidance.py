@@ -134,7 +134,7 @@ class Adviser(Protocol):
 
     @property
     def unrewarded(self) -> bool:
-        """Whether no reward has told yet what any advice is worth."""
+        """Whether no reward has told yet what any option is worth."""
         ...
 
 
@@ -174,7 +174,7 @@ class GuidedVecEnv(VecEnvWrapper):
         prior: Whether the advice reaches the policy's logits at all; without, there is nothing to try.
         rehearsing: How many environments, the first ones, practise what is mastered; trust is not judged by those.
         probation_every: The same as ``trial_every`` while the teacher is on probation; 0 for no difference.
-        unrewarded_every: The same as ``probation_every`` until the first reward; 0 for no difference.
+        unrewarded_every: The same until the first reward, if that makes more trials; 0 for no difference.
 
     Attributes:
         entry: Name of the observation's entry that tells the student something.
@@ -202,7 +202,7 @@ class GuidedVecEnv(VecEnvWrapper):
         self.adviser = adviser
         self.trial_every = trial_every
         self.probation_every = probation_every or trial_every
-        self.unrewarded_every = unrewarded_every or self.probation_every
+        self.unrewarded_every = min(unrewarded_every or self.probation_every, self.probation_every)
         self.prior = prior
         self.rehearsing = rehearsing
         self.random = np.random.default_rng(seed)

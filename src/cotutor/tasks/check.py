@@ -15,6 +15,8 @@ from cotutor.tasks.base import AGREEMENT_SEED, Observation, Task
 KEPT = 1 / 3
 """Share of the states on the way that :func:`agreement_states` keeps, since neighbours are alike."""
 
+NOTHING_RIGHT = "The expert of {task} finds none of the options right in any state: see right_actions."
+
 Step = tuple[gym.Env[Any, Any], Observation, str]
 State = tuple[str, frozenset[int]]
 
@@ -47,6 +49,9 @@ def check_task(task: Task, states: int = 1000, seed: int = 0) -> TaskCheck:
         task: The task to check.
         states: How many states to visit.
         seed: Seed of the first episode, and of the random half of the steps.
+
+    Raises:
+        UserError: The task has an expert that finds no option right.
     """
     visits: Counter[str] = Counter()
     judged: list[State] = []
@@ -54,11 +59,14 @@ def check_task(task: Task, states: int = 1000, seed: int = 0) -> TaskCheck:
         visits[context] += 1
         if task.has_expert:
             judged.append((context, _right_options(task, env, context)))
+    decided = [(context, right) for context, right in judged if right]
+    if task.has_expert and not decided:
+        raise UserError(NOTHING_RIGHT.format(task=task.name))
     return TaskCheck(
         states=states,
         contexts=len(visits),
         per_thousand=1000 * len(visits) / states,
-        ceiling=ceiling([(context, right) for context, right in judged if right]) if task.has_expert else None,
+        ceiling=ceiling(decided) if task.has_expert else None,
         longest=max(len(context.split()) for context in visits),
         examples=tuple(visits.most_common(10)),
     )
@@ -95,7 +103,7 @@ def agreement_states(task: Task, count: int, seed: int = AGREEMENT_SEED) -> list
         if len(states) == count:
             break
     if not states:
-        raise UserError(f"The expert of {task.name} finds none of the options right in any state: see right_actions.")
+        raise UserError(NOTHING_RIGHT.format(task=task.name))
     return states
 
 

@@ -54,7 +54,7 @@ def make_teacher(
     """
     if restate and not task.meanings:
         raise UserError(f"The missions of {task.name} are in plain words already: leave out --verbalizer.restate.")
-    if restate and (name in PRIVILEGED or name in SIMPLE or name.startswith(SERVED)):
+    if restate and (name in PRIVILEGED or name in SIMPLE or name.startswith(SERVED) or is_own(name)):
         raise UserError(f"The teacher {name!r} cannot restate missions: take a language model on this machine.")
     if name in PRIVILEGED:
         if not task.has_expert:

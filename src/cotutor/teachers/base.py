@@ -14,7 +14,8 @@ from cotutor.types import FloatArray, Lesson, Question
 class Teacher(ABC):
     """Something that can say which option is good in a context, and may learn to say it better.
 
-    A teacher of one's own that does not learn says :meth:`score`; the rest has defaults.
+    A teacher of one's own that does not learn says :meth:`score`; the rest has defaults. One that learns says also
+    :meth:`learn`, :meth:`save`, :meth:`load` (which bring back ``version``) and :meth:`reference`.
 
     Attributes:
         version: How often :meth:`learn` has changed it; scores of different versions must not be mixed up.
