@@ -69,7 +69,7 @@ def test_evaluate_measures_the_same_pair_again(run):
 
 
 def test_evaluate_measures_a_run_on_another_task_of_its_kind(run):
-    done = cotutor("evaluate", run, "--on", "babyai:GoToLocal+synonyms", "--episodes", 8, "--json")
+    done = cotutor("evaluate", run, "--on", "babyai:GoToLocal+synonyms", "--episodes", 4, "--json")
     assert done.returncode == 0, done.stderr
     outcomes = json.loads(done.stdout)
     assert set(outcomes) == {"pair", "student", "teacher", "bot"}
