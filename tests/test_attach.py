@@ -7,34 +7,21 @@ from stable_baselines3 import A2C, PPO
 
 import cotutor
 from cotutor.students.guidance import GuidedVecEnv
+from tests.students.test_guidance import Constant
 
 TASK = cotutor.make_task("babyai:GoToRedBallNoDists")
 NETWORK = {"features_extractor_class": cotutor.Encoder}
 
 
-class Silent:
-    """Never advises."""
-
-    on_probation = unrewarded = False
-
-    def read(self, contexts):
-        return contexts
-
-    def ask_at_once(self, contexts):
-        pass
-
-    def guide(self, contexts, envs):
-        return np.zeros((len(contexts), len(TASK.actions))), np.zeros(len(contexts))
-
-
 @pytest.mark.parametrize("algorithm", [PPO, A2C])
-def test_without_advice_it_is_the_plain_algorithm_bit_for_bit(algorithm):
+def test_with_advice_that_is_not_trusted_it_is_the_plain_algorithm_bit_for_bit(algorithm):
     def weights(policy, envs) -> list[torch.Tensor]:
         model = algorithm(policy, envs, n_steps=16, seed=0, policy_kwargs=NETWORK, device="cpu")
         state = model.learn(192).policy.state_dict()
         return [value for name, value in state.items() if "pi_features" not in name]
 
-    guided = weights(cotutor.GuidedPolicy, GuidedVecEnv(cotutor.make_envs(TASK, "text", 4), Silent(), 16, seed=0))
+    guide = GuidedVecEnv(cotutor.make_envs(TASK, "text", 4), Constant(trust=0.0), trial_every=0, seed=0)
+    guided = weights(cotutor.GuidedPolicy, guide)
     plain = weights("MultiInputPolicy", cotutor.make_envs(TASK, "text", 4))
     assert len(guided) == len(plain) > 10
     assert all(torch.equal(a, b) for a, b in zip(guided, plain, strict=True))

@@ -37,7 +37,7 @@ def make_teacher(
 
     Args:
         name: ``smollm2`` (the embedded model), ``untrained`` (the same with random weights), ``bow``, ``oracle``,
-            ``adversarial``, ``random``, ``uniform``, ``hf:ORG/MODEL``, the folder of a model, or ``openai:MODEL``
+            ``adversarial``, ``random``, ``uniform``, ``hf:ORG/MODEL``, the folder of a model, ``openai:MODEL``
             or ``openai:MODEL@URL`` for one behind an OpenAI-compatible server, or ``module:Class`` or
             ``file.py:Class`` for one of the user's own, which is made with ``task`` and ``seed``.
         task: What is to be taught.
