@@ -43,3 +43,17 @@ def test_a2c_with_an_oracle_beats_itself_without():
     assert envs.unrewarded_every == config.trust.unrewarded_every == 2
     assert success(cotutor.GuidedPolicy, envs, loop) > alone + 0.4
     assert not loop.adviser.unrewarded
+
+
+def test_the_value_added_to_an_episode_that_was_cut_is_no_reward():
+    kitchen = cotutor.make_task("examples/kitchen.py:Kitchen")
+    config = cotutor.TrainConfig(teacher="random")
+    envs, loop = cotutor.attach(cotutor.make_envs(kitchen, "image", 16), kitchen, config)
+    model = PPO(cotutor.GuidedPolicy, envs, n_steps=32, seed=0, policy_kwargs=NETWORK, device="cpu")
+    model.learn(1024, callback=loop)
+    assert model.ep_info_buffer is not None
+    assert len(model.ep_info_buffer) > 50
+    assert {episode["r"] for episode in model.ep_info_buffer} == {0.0}
+    assert np.any(model.rollout_buffer.rewards > 0)
+    assert loop.adviser.unrewarded
+    assert not loop.adviser.successes.done

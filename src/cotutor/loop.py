@@ -42,7 +42,7 @@ class Rollout:
         contexts: The context of each step.
         actions_N: The actions taken.
         advantages_N: GAE, in units of return.
-        rewards_N: The rewards.
+        rewards_N: What the environment paid.
         observations: The observations by name, shape (N, ...), with the prior that acted.
         log_advice_NA: The unweighted log-advice at hand.
         trial_N: Whether the step belongs to an episode of the trial.
@@ -174,13 +174,13 @@ class Loop(BaseCallback):
         """Reads the rollout that has just ended from Stable-Baselines3's buffer and the guide's notes."""
         buffer = self.ppo.rollout_buffer
         assert isinstance(buffer, DictRolloutBuffer)
-        steps, ended = self.guide.take_steps(buffer.buffer_size)
+        steps, rewards, ended = self.guide.take_steps(buffer.buffer_size)
         observations = {name: values.reshape(-1, *values.shape[2:]) for name, values in buffer.observations.items()}
         return Rollout(
             contexts=[context for step in steps for context in step.contexts],
             actions_N=buffer.actions.reshape(-1).astype(np.int64),
             advantages_N=buffer.advantages.reshape(-1).astype(np.float64),
-            rewards_N=buffer.rewards.reshape(-1).astype(np.float64),
+            rewards_N=rewards.reshape(-1).astype(np.float64),
             observations=observations,
             log_advice_NA=np.concatenate([step.log_advice_EA for step in steps]),
             trial_N=np.concatenate([step.trial_E for step in steps]),

@@ -210,6 +210,7 @@ class GuidedVecEnv(VecEnvWrapper):
         self.with_prior_E = np.zeros(self.num_envs, dtype=bool)
         self.episode_E = np.arange(self.num_envs)
         self.steps: list[Step] = []
+        self.rewards: list[NDArray[np.float32]] = []
         self.ended: list[tuple[bool, float]] = []
 
     @property
@@ -225,6 +226,7 @@ class GuidedVecEnv(VecEnvWrapper):
 
     def step_wait(self):
         observations, rewards, dones, infos = self.venv.step_wait()
+        self.rewards.append(rewards.copy())
         for i in np.flatnonzero(dones).tolist():
             infos[i]["terminal_observation"][self.entry] = np.zeros(self.width, dtype=np.float32)
             infos[i] |= {"trial": bool(self.trial_E[i]), "with_prior": bool(self.with_prior_E[i])}
@@ -240,14 +242,19 @@ class GuidedVecEnv(VecEnvWrapper):
             infos,
         )
 
-    def take_steps(self, count: int) -> tuple[list[Step], list[tuple[bool, float]]]:
-        """Hands over the last rollout: its ``count`` steps, and (with prior?, return) of every episode that ended.
+    def take_steps(self, count: int) -> tuple[list[Step], NDArray[np.float32], list[tuple[bool, float]]]:
+        """Hands over the last rollout.
 
         The newest step, whose action is still to be chosen, stays.
+
+        Returns:
+            Its ``count`` steps; what the environments paid in them, shape (count, E), without the value that
+            Stable-Baselines3 adds to the last reward of an episode that was cut; and (with prior?, return) of every
+            episode that ended.
         """
-        steps, ended = self.steps[-count - 1 : -1], self.ended
-        self.steps, self.ended = self.steps[-1:], []
-        return steps, ended
+        steps, rewards, ended = self.steps[-count - 1 : -1], self.rewards[-count:], self.ended
+        self.steps, self.rewards, self.ended = self.steps[-1:], [], []
+        return steps, np.stack(rewards), ended
 
     def _begin(self, i: int) -> None:
         every = self._trial_every()
