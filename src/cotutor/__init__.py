@@ -4,15 +4,30 @@ from cotutor.attach import attach
 from cotutor.config import TrainConfig
 from cotutor.errors import UserError
 from cotutor.students.encoder import Encoder
-from cotutor.students.guidance import GuidedMixin, GuidedPolicy
+from cotutor.students.policies import (
+    GuidedDQNPolicy,
+    GuidedMaskablePolicy,
+    GuidedMixin,
+    GuidedPolicy,
+    GuidedQRDQNPolicy,
+    GuidedRecurrentMixin,
+    GuidedRecurrentPolicy,
+    GuidedValueMixin,
+)
 from cotutor.students.ppo import make_envs
 from cotutor.tasks import Task, enumerated, make_task
 from cotutor.teachers import Teacher, make_teacher
 
 __all__ = [
     "Encoder",
+    "GuidedDQNPolicy",
+    "GuidedMaskablePolicy",
     "GuidedMixin",
     "GuidedPolicy",
+    "GuidedQRDQNPolicy",
+    "GuidedRecurrentMixin",
+    "GuidedRecurrentPolicy",
+    "GuidedValueMixin",
     "Task",
     "Teacher",
     "TrainConfig",

@@ -20,12 +20,13 @@ def attach(envs: VecEnv, task: Task, config: TrainConfig, rehearsing: int = 0) -
         envs: Environments in this process that speak (:class:`cotutor.tasks.base.SpokenEnv`), under a ``VecMonitor``.
         task: Their task.
         config: Says which teacher, which method and how; ``task``, ``frames`` and ``ppo`` are the caller's own affair,
-            but for ``ppo.learning_rate`` and ``ppo.batch_size``, which distillation uses.
+            but for ``ppo.learning_rate`` and ``ppo.batch_size``, which distillation uses, and for ``ppo.steps`` and
+            ``ppo.gae_lambda``, by which DQN and QRDQN are read.
         rehearsing: How many of the environments, the first ones, practise another task; trust is not judged by those.
 
     Returns:
-        The environments on which the model must learn, with :class:`cotutor.students.guidance.GuidedPolicy` (or a
-        policy with :class:`cotutor.students.guidance.GuidedMixin`), and the callback for ``model.learn``.
+        The environments on which the model must learn, with the guided policy of its algorithm
+        (:mod:`cotutor.students.policies`), and the callback for ``model.learn``.
 
     Raises:
         UserError: The configuration is out of range, names something unknown, or its method is a rival's.

@@ -8,10 +8,10 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
-from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.policies import BasePolicy
 
 from cotutor.adviser import Adviser, per_action
-from cotutor.students.guidance import PRIOR, policy_probabilities
+from cotutor.students.policies import PRIOR, policy_probabilities
 from cotutor.students.spaces import entries
 from cotutor.tasks.base import HELD_OUT_SEED, Task
 from cotutor.teachers.base import Teacher
@@ -94,7 +94,7 @@ def draw(probabilities_A: FloatArray, random: np.random.Generator) -> int:
     return int(np.searchsorted(cumulated_A, random.random() * cumulated_A[-1], side="right"))
 
 
-def student_actor(policy: ActorCriticPolicy) -> Actor:
+def student_actor(policy: BasePolicy) -> Actor:
     """The student alone: its policy, with zeros where training told it something that the task does not."""
 
     def act(observations: Observations, contexts: Sequence[str], envs: Sequence[gym.Env[Any, Any]]) -> FloatArray:
@@ -108,7 +108,7 @@ def student_actor(policy: ActorCriticPolicy) -> Actor:
     return act
 
 
-def pair_actor(policy: ActorCriticPolicy, adviser: Adviser) -> Actor:
+def pair_actor(policy: BasePolicy, adviser: Adviser) -> Actor:
     """The pair: the student's policy with the advice as its prior; the teacher is asked about contexts new to it."""
 
     def act(observations: Observations, contexts: Sequence[str], envs: Sequence[gym.Env[Any, Any]]) -> FloatArray:

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from stable_baselines3.common.buffers import DictRolloutBuffer
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
-from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.policies import BasePolicy
 
 from cotutor.adviser import Adviser
 from cotutor.config import TrainConfig
@@ -27,7 +26,9 @@ from cotutor.evaluation import Actor, pair_actor, student_actor
 from cotutor.lessons import make_lessons, news, plan_lessons
 from cotutor.memory import AdvantageScale
 from cotutor.students.distillation import Distillation, States
-from cotutor.students.guidance import PRIOR, GuidedVecEnv, policy_probabilities
+from cotutor.students.guidance import GuidedVecEnv
+from cotutor.students.learners import flat, make_learner
+from cotutor.students.policies import PRIOR, policy_probabilities
 from cotutor.trust import gains
 from cotutor.types import Consultation, FloatArray
 
@@ -39,6 +40,7 @@ class Rollout:
     """A finished rollout of N = steps x environments, as the loop reads it.
 
     Attributes:
+        buffer: It, as Stable-Baselines3 keeps it.
         contexts: The context of each step.
         actions_N: The actions taken.
         advantages_N: GAE, in units of return.
@@ -51,6 +53,7 @@ class Rollout:
         ended: (with prior?, return) of the episodes that ended.
     """
 
+    buffer: DictRolloutBuffer
     contexts: list[str]
     actions_N: NDArray[np.int64]
     advantages_N: FloatArray
@@ -116,8 +119,10 @@ class Loop(BaseCallback):
 
     def _init_callback(self) -> None:
         guidance = self.config.guidance
+        self.learner = make_learner(self.model, self.config)
+        self.distills = guidance.distillation and self.learner.distills
         self.distillation = Distillation(
-            copy.deepcopy(self.ppo.policy) if guidance.prior and guidance.distillation else self.ppo.policy,
+            copy.deepcopy(self.learner.policy) if guidance.prior and self.distills else self.learner.policy,
             capacity=guidance.capacity,
             learning_rate=self.config.ppo.learning_rate,
             batch_size=self.config.ppo.batch_size,
@@ -125,17 +130,12 @@ class Loop(BaseCallback):
         )
 
     @property
-    def ppo(self) -> OnPolicyAlgorithm:
-        """The student."""
-        assert isinstance(self.model, OnPolicyAlgorithm)
-        return self.model
-
-    @property
-    def student(self) -> ActorCriticPolicy:
+    def student(self) -> BasePolicy:
         """The student that acts alone: the graduate where the pair acts with a prior, else the policy itself.
 
         What PPO learns under a prior is its residual, which is no policy of its own; and advice distilled into the
-        residual would count twice and undo what PPO corrected. So the graduate is a network of its own.
+        residual would count twice and undo what PPO corrected. So the graduate is a network of its own. Values are
+        learnt from what the pair did, whoever proposed it, and need none.
         """
         return self.distillation.student
 
@@ -144,7 +144,7 @@ class Loop(BaseCallback):
         """How the pair acts when training is over: with the advice as prior, else like the student alone."""
         if not self.config.guidance.prior:
             return student_actor(self.student)
-        return pair_actor(self.ppo.policy, self.adviser)
+        return pair_actor(self.learner.policy, self.adviser)
 
     @property
     def trust(self) -> float | None:
@@ -156,32 +156,37 @@ class Loop(BaseCallback):
 
     def _on_rollout_start(self) -> None:
         guidance = self.config.guidance
-        if guidance.distillation and self.round:
+        if self.distills and self.round:
             target = self._pair_target if guidance.prior else self._advice_target
             self.distillation_loss = self.distillation.train(target, guidance.distillation_steps)
 
     def _on_rollout_end(self) -> None:
-        rollout = self.read_rollout()
+        finished = self.learner.finished(self.guide.waiting)
+        if finished is not None:
+            self.play_round(finished)
+
+    def play_round(self, finished: DictRolloutBuffer) -> None:
+        """Plays a round of mutual teaching on the rollout that has just ended."""
+        rollout = self.read_rollout(finished)
         self.judge(rollout)
         self.record(rollout)
         asked = self.consult()
         loss = self.teach() if self._lesson_due() else None
-        self.distillation.remember({**rollout.observations, PRIOR: rollout.log_advice_NA}, rollout.contexts)
+        if self.distills:
+            self.distillation.remember({**rollout.observations, PRIOR: rollout.log_advice_NA}, rollout.contexts)
         self.on_round(self._report(asked, loss))
         self.round += 1
 
-    def read_rollout(self) -> Rollout:
+    def read_rollout(self, buffer: DictRolloutBuffer) -> Rollout:
         """Reads the rollout that has just ended from Stable-Baselines3's buffer and the guide's notes."""
-        buffer = self.ppo.rollout_buffer
-        assert isinstance(buffer, DictRolloutBuffer)
         steps, rewards, ended = self.guide.take_steps(buffer.buffer_size)
-        observations = {name: values.reshape(-1, *values.shape[2:]) for name, values in buffer.observations.items()}
         return Rollout(
+            buffer=buffer,
             contexts=[context for step in steps for context in step.contexts],
-            actions_N=buffer.actions.reshape(-1).astype(np.int64),
-            advantages_N=buffer.advantages.reshape(-1).astype(np.float64),
-            rewards_N=rewards.reshape(-1).astype(np.float64),
-            observations=observations,
+            actions_N=flat(buffer.actions).reshape(-1).astype(np.int64),
+            advantages_N=flat(buffer.advantages).astype(np.float64),
+            rewards_N=flat(rewards).astype(np.float64),
+            observations={name: flat(values) for name, values in buffer.observations.items()},
             log_advice_NA=np.concatenate([step.log_advice_EA for step in steps]),
             trial_N=np.concatenate([step.trial_E for step in steps]),
             episode_N=np.concatenate([step.episode_E for step in steps]),
@@ -195,21 +200,19 @@ class Loop(BaseCallback):
         if rollout.rewards_N.std() == 0.0:
             return
         self.scale.update(rollout.advantages_N)
+        self.learner.rescale(self.scale.value)
         advised_N = np.flatnonzero((np.ptp(rollout.log_advice_NA, axis=1) > 0) & rollout.judged_N)
         if len(advised_N) == 0:
             return
-        prior_NA = rollout.observations[PRIOR][advised_N]
         contexts = [rollout.contexts[n] for n in advised_N]
-        acted_NA = policy_probabilities(
-            self.ppo.policy, {name: values[advised_N] for name, values in rollout.observations.items()}
-        )
-        free_NA = _tilt(acted_NA, -prior_NA)
         weight_N = np.array([1.0 if self.adviser.on_probation else self.adviser.trust.of(c) for c in contexts])
+        prior_NA = weight_N[:, None] * rollout.log_advice_NA[advised_N]
+        free_NA, with_prior_NA, acted_NA = self.learner.policies(rollout.buffer, advised_N, prior_NA)
         self.adviser.trust.judge(
             contexts,
             gains(
                 free_NA,
-                _tilt(free_NA, weight_N[:, None] * rollout.log_advice_NA[advised_N]),
+                with_prior_NA,
                 acted_NA,
                 rollout.actions_N[advised_N],
                 rollout.advantages_N[advised_N] / self.scale.value,
@@ -268,7 +271,7 @@ class Loop(BaseCallback):
         """Returns what the pair would do now in remembered states, and equal weights."""
         log_advice_BA, trust_B = self.adviser.recall(contexts, states[PRIOR])
         prior = (trust_B[:, None] * log_advice_BA).astype(np.float32)
-        return policy_probabilities(self.ppo.policy, {**states, PRIOR: prior}), np.ones(len(contexts))
+        return policy_probabilities(self.learner.policy, {**states, PRIOR: prior}), np.ones(len(contexts))
 
     def _advice_target(self, states: States, contexts: Sequence[str]) -> tuple[FloatArray, FloatArray]:
         """Returns what is advised now in remembered states, weighted by trust."""
@@ -293,9 +296,3 @@ class Loop(BaseCallback):
             distillation_loss=self.distillation_loss,
             consultations=[adviser.consultation(self.round, context) for context in asked],
         )
-
-
-def _tilt(probabilities_NA: FloatArray, logits_NA: FloatArray) -> FloatArray:
-    """Returns probabilities ∝ p · exp(logits)."""
-    tilted_NA = probabilities_NA * np.exp(logits_NA - logits_NA.max(axis=1, keepdims=True))
-    return tilted_NA / tilted_NA.sum(axis=1, keepdims=True)

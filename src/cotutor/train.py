@@ -14,7 +14,7 @@ from rich.console import Console
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
-from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.vec_env import VecMonitor
 
 from cotutor.adviser import Adviser
@@ -34,7 +34,7 @@ from cotutor.runs.folder import RunFolder
 from cotutor.runs.ledger import Ledger
 from cotutor.runs.progress import Glance, ProgressDisplay
 from cotutor.runs.summary import FIRST_POINT, WINDOW, Summary, frames_to_success
-from cotutor.students.guidance import GuidedPolicy
+from cotutor.students.policies import GuidedPolicy
 from cotutor.students.ppo import make_envs, make_ppo, rehearsed_first
 from cotutor.tasks import make_task
 from cotutor.tasks.babyai import BabyAI
@@ -83,12 +83,12 @@ class Pair:
         return None if source is None else source.teacher
 
     @property
-    def student(self) -> ActorCriticPolicy:
+    def student(self) -> BasePolicy:
         """The student that acts alone."""
         return self.model.policy if self.loop is None else self.loop.student
 
     @property
-    def working(self) -> ActorCriticPolicy | None:
+    def working(self) -> BasePolicy | None:
         """The policy that pursues subgoals, where there are plans."""
         return None if self.worker is None else self.worker.ppo.policy
 

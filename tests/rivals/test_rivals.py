@@ -16,7 +16,7 @@ from cotutor.rivals.annealing import ADVICE, AnnealedPolicy, weight
 from cotutor.rivals.cloning import CloningLoop
 from cotutor.rivals.hints import HINT, make_hints
 from cotutor.rivals.one_way import PatientPPO
-from cotutor.students.guidance import PRIOR, policy_probabilities
+from cotutor.students.policies import PRIOR, policy_probabilities
 from cotutor.students.ppo import make_envs
 from cotutor.tasks import make_task
 from cotutor.train import Pair, build, train

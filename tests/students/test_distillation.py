@@ -3,7 +3,7 @@
 import numpy as np
 
 from cotutor.students.distillation import Distillation
-from cotutor.students.guidance import PRIOR, policy_probabilities
+from cotutor.students.policies import PRIOR, policy_probabilities
 from tests.students.test_guidance import ACTIONS, guided
 
 

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-import torch
-from stable_baselines3.common.callbacks import BaseCallback
 
 from cotutor.config import PPOConfig, TrainConfig
-from cotutor.students.guidance import PRIOR, GuidedPolicy, GuidedVecEnv, policy_probabilities
+from cotutor.students.guidance import GuidedVecEnv
+from cotutor.students.policies import GuidedPolicy
 from cotutor.students.ppo import make_envs, make_ppo
 from cotutor.tasks import make_task
 
@@ -36,47 +35,6 @@ def guided(trust: float, trial_every: int = 0, on_probation: bool = False, unrew
     envs = make_envs(TASK, "text", CONFIG.ppo.envs)
     guide = GuidedVecEnv(envs, Constant(trust, on_probation, unrewarded), trial_every, seed=0, **every)
     return guide, make_ppo(guide, CONFIG, GuidedPolicy)
-
-
-def test_the_policy_is_the_free_policy_times_advice_to_the_power_of_trust():
-    guide, model = guided(trust=0.5)
-    observations = guide.reset()
-    free = policy_probabilities(model.policy, {**observations, PRIOR: np.zeros_like(observations[PRIOR])})
-    expected = free * np.exp(0.5 * guide.adviser.log_advice_A)
-    expected /= expected.sum(axis=1, keepdims=True)
-    assert policy_probabilities(model.policy, observations) == pytest.approx(expected, abs=1e-5)
-    tensors = {name: torch.as_tensor(value) for name, value in observations.items()}
-    actions = torch.zeros(len(free), dtype=torch.long)
-    _, log_prob, _ = model.policy.evaluate_actions(tensors, actions)
-    assert log_prob.exp().detach().numpy() == pytest.approx(expected[:, 0], abs=1e-5)
-
-
-def test_the_critic_does_not_see_the_prior():
-    guide, model = guided(trust=1.0)
-    tensors = {name: torch.as_tensor(value) for name, value in guide.reset().items()}
-    values = model.policy.predict_values(tensors)
-    assert torch.equal(values, model.policy.predict_values({**tensors, PRIOR: torch.zeros_like(tensors[PRIOR])}))
-
-
-class FirstRatios(BaseCallback):
-    """Compares the stored log-probabilities with those that training computes before its first step."""
-
-    def _on_step(self) -> bool:
-        return True
-
-    def _on_rollout_end(self) -> None:
-        buffer = self.model.rollout_buffer
-        flat = {k: torch.as_tensor(v.reshape(-1, *v.shape[2:])) for k, v in buffer.observations.items()}
-        actions = torch.as_tensor(buffer.actions.reshape(-1))
-        _, log_prob, _ = self.model.policy.evaluate_actions(flat, actions)
-        self.error = float((log_prob.detach() - torch.as_tensor(buffer.log_probs.reshape(-1))).abs().max())
-
-
-def test_stored_log_probabilities_stay_true():
-    _, model = guided(trust=1.0, trial_every=3)
-    callback = FirstRatios()
-    model.learn(64, callback=callback)
-    assert callback.error < 1e-4
 
 
 @pytest.mark.parametrize("on_probation", [False, True])

@@ -15,7 +15,7 @@ from cotutor.config import TrainConfig
 from cotutor.plans.plan import Plan
 from cotutor.plans.subgoals import SUBGOALS
 from cotutor.students.encoder import TextEncoder
-from cotutor.students.guidance import IMPOSSIBLE, PRIOR, GuidedPolicy, PriorExtractor
+from cotutor.students.policies import IMPOSSIBLE, PRIOR, GuidedPolicy, PriorExtractor
 from cotutor.students.spaces import entries
 from cotutor.tasks.words import Words
 

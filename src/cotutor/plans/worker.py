@@ -20,7 +20,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from cotutor.config import TrainConfig
 from cotutor.evaluation import draw, stacked
-from cotutor.students.guidance import categorical, policy_probabilities
+from cotutor.students.policies import categorical, policy_probabilities
 from cotutor.students.ppo import make_ppo
 from cotutor.tasks.base import SpokenEnv, Task
 from cotutor.types import FloatArray

@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from cotutor.config import TrainConfig
 from cotutor.loop import Loop
 from cotutor.rivals.one_way import OneWayLoop, PatientPPO, one_way
-from cotutor.students.guidance import GuidedPolicy
+from cotutor.students.policies import GuidedPolicy
 from cotutor.students.ppo import make_ppo
 from cotutor.tasks.base import Task
 

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import softmax
 from stable_baselines3 import PPO
+from stable_baselines3.common.buffers import DictRolloutBuffer
 from stable_baselines3.common.vec_env import VecEnv
 
 from cotutor.config import TrainConfig
@@ -24,7 +25,8 @@ from cotutor.loop import Loop, Rollout
 from cotutor.rivals.acting import silence
 from cotutor.rivals.one_way import OneWayLoop, PatientPPO, SetTrust, one_way
 from cotutor.students.distillation import States
-from cotutor.students.guidance import PRIOR, GuidedPolicy, categorical
+from cotutor.students.learners import flat
+from cotutor.students.policies import PRIOR, GuidedPolicy, categorical
 from cotutor.students.ppo import make_ppo
 from cotutor.tasks.base import Task
 from cotutor.types import FloatArray
@@ -41,24 +43,22 @@ class CloningLoop(OneWayLoop):
 
     @property
     def actor(self) -> Actor:
-        return student_actor(self.ppo.policy)
+        return student_actor(self.patient.policy)
 
-    def _on_rollout_end(self) -> None:
+    def play_round(self, finished: DictRolloutBuffer) -> None:
         if not self.patient.patient:
-            rollout = self.read_rollout()
-            self.adviser.meet(rollout.contexts)
+            self.adviser.meet(self.read_rollout(finished).contexts)
             self.on_round(self._report([], None))
             self.round += 1
             return
-        super()._on_rollout_end()
+        super().play_round(finished)
         if self.model.num_timesteps >= self.config.rivals.cloning_share * self.config.frames:
             self.distillation_loss = self.clone()
             self.patient.patient = False
 
     def record(self, rollout: Rollout) -> None:
         super().record(rollout)
-        returns_N = self.ppo.rollout_buffer.returns.reshape(-1).astype(np.float64)
-        self.rollouts.append((rollout, returns_N))
+        self.rollouts.append((rollout, flat(rollout.buffer.returns).astype(np.float64)))
 
     @property
     def patient(self) -> PatientPPO:
@@ -69,8 +69,8 @@ class CloningLoop(OneWayLoop):
     def clone(self) -> float:
         """Takes the epochs of cloning, ends the teacher's turn, and returns the last epoch's cross-entropy."""
         states, advice_NA, returns_N = self.demonstrations()
-        policy, settings = self.ppo.policy, self.config.ppo
-        optimizer = torch.optim.Adam(policy.parameters(), lr=settings.learning_rate, eps=1e-5)
+        ppo, settings = self.patient, self.config.ppo
+        optimizer = torch.optim.Adam(ppo.policy.parameters(), lr=settings.learning_rate, eps=1e-5)
         random = np.random.default_rng(self.config.seed)
         losses: list[float] = []
         for _ in range(self.config.rivals.cloning_epochs):
@@ -79,11 +79,13 @@ class CloningLoop(OneWayLoop):
             for first in range(0, len(order_N), settings.batch_size):
                 places = order_N[first : first + settings.batch_size]
                 batch = {name: torch.as_tensor(values[places]) for name, values in states.items()}
-                cross_entropy = -(torch.as_tensor(advice_NA[places]) * categorical(policy, batch).logits).sum(1).mean()
-                error_B = policy.predict_values(batch).flatten() - torch.as_tensor(returns_N[places])
+                cross_entropy = (
+                    -(torch.as_tensor(advice_NA[places]) * categorical(ppo.policy, batch).logits).sum(1).mean()
+                )
+                error_B = ppo.policy.predict_values(batch).flatten() - torch.as_tensor(returns_N[places])
                 optimizer.zero_grad()
-                (cross_entropy + self.ppo.vf_coef * error_B.square().mean()).backward()
-                torch.nn.utils.clip_grad_norm_(policy.parameters(), self.ppo.max_grad_norm)
+                (cross_entropy + ppo.vf_coef * error_B.square().mean()).backward()
+                torch.nn.utils.clip_grad_norm_(ppo.policy.parameters(), ppo.max_grad_norm)
                 optimizer.step()
                 losses.append(float(cross_entropy.detach()))
         trust = self.adviser.trust

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from stable_baselines3 import PPO
-from stable_baselines3.common.policies import ActorCriticPolicy, MultiInputActorCriticPolicy
+from stable_baselines3.common.policies import BasePolicy, MultiInputActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
@@ -34,7 +34,8 @@ from cotutor.config import TrainConfig
 from cotutor.evaluation import Actor, Observations
 from cotutor.loop import Loop
 from cotutor.rivals.one_way import OneWayLoop, one_way
-from cotutor.students.guidance import GuidedVecEnv, policy_probabilities
+from cotutor.students.guidance import GuidedVecEnv
+from cotutor.students.policies import policy_probabilities
 from cotutor.students.ppo import make_ppo
 from cotutor.students.spaces import entries
 from cotutor.tasks.base import HELD_OUT_SEED, Task
@@ -109,10 +110,10 @@ class HintLoop(OneWayLoop):
 
     @property
     def actor(self) -> Actor:
-        return hinted_actor(self.ppo.policy, self.adviser, self.config.rivals.hint_every)
+        return hinted_actor(self.learner.policy, self.adviser, self.config.rivals.hint_every)
 
 
-def hinted_actor(policy: ActorCriticPolicy, adviser: Adviser, every: float) -> Actor:
+def hinted_actor(policy: BasePolicy, adviser: Adviser, every: float) -> Actor:
     """The student with a hint in a step with probability 1/``every``."""
     draws = np.random.default_rng(HELD_OUT_SEED)
 

@@ -48,7 +48,7 @@ from cotutor.config import TrainConfig
 from cotutor.errors import UserError
 from cotutor.evaluation import Actor, Observations
 from cotutor.loop import RoundReport
-from cotutor.students.guidance import IMPOSSIBLE
+from cotutor.students.policies import IMPOSSIBLE
 from cotutor.students.spaces import count_actions, entries
 from cotutor.tasks.base import SpokenEnv, Task
 from cotutor.teachers import make_teacher

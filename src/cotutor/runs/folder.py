@@ -12,7 +12,7 @@ import torch
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
-from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.policies import BasePolicy
 
 from cotutor.adviser import Adviser, Answer
 from cotutor.config import TrainConfig, from_yaml, to_yaml
@@ -127,9 +127,7 @@ def read_summary(folder: RunFolder) -> Summary:
         raise UserError(f"The summary {folder.summary} cannot be read: {error}.") from error
 
 
-def save_student(
-    folder: RunFolder, policy: ActorCriticPolicy, graduate: ActorCriticPolicy, worker: ActorCriticPolicy | None
-) -> None:
+def save_student(folder: RunFolder, policy: BasePolicy, graduate: BasePolicy, worker: BasePolicy | None) -> None:
     """Writes the weights of the student's policy, of the graduate if that is another, and of who pursues its plans."""
     if worker is not None:
         save_file(_contiguous(worker), folder.worker)
@@ -138,16 +136,14 @@ def save_student(
         save_file(_contiguous(graduate), folder.graduate)
 
 
-def load_student(
-    folder: RunFolder, policy: ActorCriticPolicy, graduate: ActorCriticPolicy, worker: ActorCriticPolicy | None
-) -> None:
+def load_student(folder: RunFolder, policy: BasePolicy, graduate: BasePolicy, worker: BasePolicy | None) -> None:
     """Reads what :func:`save_student` wrote into policies of the same shape."""
     load_pair(folder, policy, worker)
     if graduate is not policy:
         _read(folder.graduate, graduate)
 
 
-def load_pair(folder: RunFolder, policy: ActorCriticPolicy, worker: ActorCriticPolicy | None) -> None:
+def load_pair(folder: RunFolder, policy: BasePolicy, worker: BasePolicy | None) -> None:
     """Reads what acts in the pair, to learn on from there; whatever learns alone beside it starts as a copy."""
     if worker is not None:
         _read(folder.worker, worker)
@@ -198,18 +194,18 @@ def load_dialogue(folder: RunFolder, adviser: Adviser) -> None:
     trust.arms.stats = {advised: np.array(state["arms"][str(advised)]) for advised in (True, False)}
 
 
-def _contiguous(policy: ActorCriticPolicy) -> dict[str, torch.Tensor]:
+def _contiguous(policy: BasePolicy) -> dict[str, torch.Tensor]:
     return {name: value.contiguous() for name, value in _own(policy).items()}
 
 
-def _read(path: Path, policy: ActorCriticPolicy) -> None:
+def _read(path: Path, policy: BasePolicy) -> None:
     weights = load_file(path)
     with torch.no_grad():
         for name, value in _own(policy).items():
             value.copy_(weights[name])
 
 
-def _own(policy: ActorCriticPolicy) -> dict[str, torch.Tensor]:
+def _own(policy: BasePolicy) -> dict[str, torch.Tensor]:
     """Returns the policy's parameters and buffers by name, those that share storage once."""
     tensors = {**dict(policy.named_parameters()), **dict(policy.named_buffers())}
     return {name: tensor.detach() for name, tensor in tensors.items()}

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
 
-from cotutor.students.guidance import PRIOR, categorical
+from cotutor.students.policies import PRIOR, categorical
 
 States = dict[str, NDArray[Any]]
 Target = Callable[[States, Sequence[str]], tuple[NDArray[np.floating], NDArray[np.floating]]]
@@ -31,9 +31,7 @@ class Distillation:
         seed: Seed of the draws.
     """
 
-    def __init__(
-        self, student: ActorCriticPolicy, capacity: int, learning_rate: float, batch_size: int, seed: int
-    ) -> None:
+    def __init__(self, student: BasePolicy, capacity: int, learning_rate: float, batch_size: int, seed: int) -> None:
         self.student = student
         self.capacity = capacity
         self.learning_rate = learning_rate

@@ -1,7 +1,7 @@
-"""Advice as a prior of the policy: π(a|s) ∝ f(a|s) · T̃(a|c)^trust.
+"""Environments that carry the teacher's advice to the student's policy, and run the controlled trial.
 
-The prior travels as one more entry of the Dict observation, so Stable-Baselines3 stores it in its rollout buffer and
-rollout and training see the same policy; no algorithm is changed.
+The prior travels as one more entry of the Dict observation, so Stable-Baselines3 stores it in its buffers, and rollout
+and training see the same policy (:mod:`cotutor.students.policies`); no algorithm is changed.
 """
 
 from collections.abc import Sequence
@@ -10,106 +10,12 @@ from typing import Any, Protocol, cast
 
 import gymnasium as gym
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from stable_baselines3.common.distributions import Distribution
-from stable_baselines3.common.policies import ActorCriticPolicy, MultiInputActorCriticPolicy
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, MlpExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper
-from torch import Tensor, nn
-from torch.distributions import Categorical
 
 from cotutor.errors import UserError
+from cotutor.students.policies import PRIOR
 from cotutor.students.spaces import count_actions, entries
-
-PRIOR = "prior"
-
-IMPOSSIBLE = -1e9
-"""Logit of an action that is not offered: its probability is exactly zero, and gradients stay finite."""
-
-
-class PriorExtractor(BaseFeaturesExtractor):
-    """A features extractor that never sees the prior, with the prior carried past it at the end of the features.
-
-    Args:
-        extractor: The wrapped extractor; ``features_dim`` stays its own.
-    """
-
-    def __init__(self, extractor: BaseFeaturesExtractor) -> None:
-        super().__init__(extractor._observation_space, extractor.features_dim)
-        self.extractor = extractor
-
-    def forward(self, observations: dict[str, Tensor]) -> Tensor:
-        visible = {name: value for name, value in observations.items() if name != PRIOR}
-        return torch.cat([self.extractor(visible), observations[PRIOR]], dim=-1)
-
-
-class PriorPassing(nn.Module):
-    """A policy's two towers, with the prior carried past them at the end of the actor's latent.
-
-    Args:
-        towers: The wrapped towers of Stable-Baselines3.
-        actions: Number of actions, the size of the prior.
-    """
-
-    def __init__(self, towers: MlpExtractor, actions: int) -> None:
-        super().__init__()
-        self.towers = towers
-        self.actions = actions
-        self.latent_dim_pi = towers.latent_dim_pi
-        self.latent_dim_vf = towers.latent_dim_vf
-
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        return self.forward_actor(features), self.forward_critic(features)
-
-    def forward_actor(self, features: Tensor) -> Tensor:
-        own, prior = features[..., : -self.actions], features[..., -self.actions :]
-        return torch.cat([self.towers.forward_actor(own.contiguous()), prior], dim=-1)
-
-    def forward_critic(self, features: Tensor) -> Tensor:
-        return self.towers.forward_critic(features[..., : -self.actions].contiguous())
-
-
-class GuidedMixin(ActorCriticPolicy):
-    """Adds the prior to the logits of any actor-critic policy with a shared features extractor and discrete actions.
-
-    Neither the features extractor nor the critic sees the prior.
-
-    Attributes:
-        prior_extractor: What carries the prior past the features extractor.
-    """
-
-    prior_extractor = PriorExtractor
-
-    def make_features_extractor(self) -> BaseFeaturesExtractor:
-        visible = gym.spaces.Dict({n: space for n, space in entries(self.observation_space).items() if n != PRIOR})
-        return self.prior_extractor(self.features_extractor_class(visible, **self.features_extractor_kwargs))
-
-    def _build_mlp_extractor(self) -> None:
-        super()._build_mlp_extractor()
-        self.mlp_extractor: Any = PriorPassing(self.mlp_extractor, count_actions(self.action_space))
-
-    def _get_action_dist_from_latent(self, latent_pi: Tensor) -> Distribution:
-        own, prior = latent_pi[..., : -self.mlp_extractor.actions], latent_pi[..., -self.mlp_extractor.actions :]
-        return self.action_dist.proba_distribution(action_logits=self.action_net(own.contiguous()) + prior)
-
-
-class GuidedPolicy(GuidedMixin, MultiInputActorCriticPolicy):
-    """Stable-Baselines3's policy for Dict observations, guided."""
-
-
-def categorical(policy: ActorCriticPolicy, observations: dict[str, Tensor]) -> Categorical:
-    """Returns the action distribution of a policy with discrete actions."""
-    distribution = policy.get_distribution(observations).distribution
-    assert isinstance(distribution, Categorical)
-    return distribution
-
-
-def policy_probabilities(policy: ActorCriticPolicy, observations: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
-    """Returns the action probabilities, shape (N, A), of a policy for a batch of observations."""
-    with torch.no_grad():
-        tensors = {name: torch.as_tensor(values, device=policy.device) for name, values in observations.items()}
-        return categorical(policy, tensors).probs.double().cpu().numpy()
 
 
 class Adviser(Protocol):
@@ -241,6 +147,11 @@ class GuidedVecEnv(VecEnvWrapper):
             dones,
             infos,
         )
+
+    @property
+    def waiting(self) -> int:
+        """Steps that have not been handed over yet, without the one whose action is still to be chosen."""
+        return len(self.steps) - 1
 
     def take_steps(self, count: int) -> tuple[list[Step], NDArray[np.float32], list[tuple[bool, float]]]:
         """Hands over the last rollout.

@@ -1,0 +1,233 @@
+"""Stable-Baselines3's algorithms as the loop reads them: a rollout that has just ended, and who chose its actions."""
+
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sb3_contrib import QRDQN, MaskablePPO, RecurrentPPO
+from sb3_contrib.common.maskable.buffers import MaskableDictRolloutBuffer
+from sb3_contrib.common.recurrent.buffers import RecurrentDictRolloutBuffer
+from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy
+from stable_baselines3 import DQN
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.buffers import DictReplayBuffer, DictRolloutBuffer
+from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
+from stable_baselines3.common.policies import BasePolicy
+
+from cotutor.config import TrainConfig
+from cotutor.errors import UserError
+from cotutor.students.policies import PRIOR, GuidedValueMixin, as_tensors, policy_probabilities
+from cotutor.types import FloatArray
+
+Observations = dict[str, NDArray[Any]]
+
+LEAST_EXPLORATION = 0.01
+"""Exploration below which the probability of an action that is not the greedy one is not taken to fall."""
+
+
+UNTOLD = torch.zeros(1)
+"""Log-probabilities of actions, which the loop does not read."""
+
+
+def flat(values: NDArray[Any]) -> NDArray[Any]:
+    """Returns what a buffer holds by step and environment, shape (steps, envs, ...), as rows, shape (N, ...)."""
+    return values.reshape(-1, *values.shape[2:])
+
+
+def tilt(probabilities_NA: FloatArray, logits_NA: FloatArray) -> FloatArray:
+    """Returns probabilities ∝ p · exp(logits)."""
+    tilted_NA = probabilities_NA * np.exp(logits_NA - logits_NA.max(axis=1, keepdims=True))
+    return tilted_NA / tilted_NA.sum(axis=1, keepdims=True)
+
+
+class PolicyLearner:
+    """An algorithm that learns a policy from a rollout buffer: PPO and A2C.
+
+    Args:
+        model: The algorithm.
+
+    Attributes:
+        distills: Whether advice can be distilled into a policy like its own.
+    """
+
+    distills = True
+
+    def __init__(self, model: OnPolicyAlgorithm) -> None:
+        self.model = model
+
+    @property
+    def policy(self) -> BasePolicy:
+        """The policy that acts."""
+        return self.model.policy
+
+    def rescale(self, scale: float) -> None:
+        """Tells the policy what the advantages vary by; one with logits need not know."""
+
+    def finished(self, steps: int) -> DictRolloutBuffer | None:
+        """Returns the rollout of the last ``steps`` steps in all environments, None if it is not long enough yet."""
+        assert isinstance(self.model.rollout_buffer, DictRolloutBuffer)
+        return self.model.rollout_buffer
+
+    def policies(
+        self, rollout: DictRolloutBuffer, rows: NDArray[np.int64], prior_NA: FloatArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Returns what the policy would do without a prior, what with this one, and what it did, all of shape (N, A).
+
+        Args:
+            rollout: The rollout that was just finished.
+            rows: Which of its steps.
+            prior_NA: The prior in these steps that is to be tried.
+        """
+        observations = {name: flat(values)[rows] for name, values in rollout.observations.items()}
+        acted_NA = self._acted(rollout, rows, observations)
+        free_NA = tilt(acted_NA, -observations[PRIOR])
+        return free_NA, tilt(free_NA, prior_NA), acted_NA
+
+    def _acted(self, rollout: DictRolloutBuffer, rows: NDArray[np.int64], observations: Observations) -> FloatArray:
+        return policy_probabilities(self.policy, observations)
+
+
+class MaskedLearner(PolicyLearner):
+    """MaskablePPO, whose policy never does what is masked."""
+
+    def _acted(self, rollout: DictRolloutBuffer, rows: NDArray[np.int64], observations: Observations) -> FloatArray:
+        assert isinstance(rollout, MaskableDictRolloutBuffer)
+        allowed_NA = super()._acted(rollout, rows, observations) * flat(rollout.action_masks)[rows]
+        return allowed_NA / allowed_NA.sum(axis=1, keepdims=True)
+
+
+class RecurrentLearner(PolicyLearner):
+    """RecurrentPPO, whose policy is asked with the state that its memory had at the step.
+
+    No advice is distilled: a graduate's own memory would have to be carried through the rollouts beside it.
+    """
+
+    distills = False
+
+    def _acted(self, rollout: DictRolloutBuffer, rows: NDArray[np.int64], observations: Observations) -> FloatArray:
+        policy = self.model.policy
+        assert isinstance(rollout, RecurrentDictRolloutBuffer) and isinstance(policy, RecurrentActorCriticPolicy)
+        hidden, cell = (
+            torch.as_tensor(
+                state.swapaxes(1, 2).reshape(-1, state.shape[1], state.shape[3])[rows].swapaxes(0, 1).copy()
+            )
+            for state in (rollout.hidden_states_pi, rollout.cell_states_pi)
+        )
+        starts_N = torch.as_tensor(flat(rollout.episode_starts)[rows], device=policy.device)
+        with torch.no_grad():
+            tensors = cast(Any, as_tensors(policy, observations))
+            distribution, _ = policy.get_distribution(tensors, (hidden, cell), starts_N)
+        return cast(Any, distribution).distribution.probs.double().cpu().numpy()
+
+
+class ValueLearner:
+    """An algorithm that learns values from a replay buffer, DQN or QR-DQN; its latest steps are read like a rollout.
+
+    The advantages are GAE with V(s) = max_a Q(s, a). What acted is told by the values and the exploration as they are
+    now, at the end of the rollout. Until learning starts, DQN acts at random, and is told like what acts afterwards.
+
+    Args:
+        model: The algorithm.
+        steps: Steps in a rollout, in every environment.
+        gae_lambda: λ of the advantages.
+
+    Raises:
+        UserError: The model cannot be read like that.
+    """
+
+    distills = False
+
+    def __init__(self, model: DQN | QRDQN, steps: int, gae_lambda: float) -> None:
+        if not isinstance(model.policy, GuidedValueMixin):
+            raise UserError("DQN needs cotutor.GuidedDQNPolicy, and QRDQN cotutor.GuidedQRDQNPolicy.")
+        assert isinstance(model.replay_buffer, DictReplayBuffer)
+        if steps >= model.replay_buffer.buffer_size:
+            raise UserError(f"buffer_size must exceed a round, ppo.steps x environments = {steps * model.n_envs}.")
+        self.model = model
+        self.policy = model.policy
+        self.replay = model.replay_buffer
+        self.steps = steps
+        self.gae_lambda = gae_lambda
+
+    def rescale(self, scale: float) -> None:
+        """Tells the policy what the advantages vary by."""
+        self.policy.scale = scale
+
+    def finished(self, steps: int) -> DictRolloutBuffer | None:
+        """Returns the rollout of the last ``steps`` steps in all environments, None if it is not long enough yet."""
+        if steps < self.steps:
+            return None
+        replay, model = self.replay, self.model
+        rollout = DictRolloutBuffer(
+            steps,
+            cast(Any, replay.observation_space),
+            replay.action_space,
+            gamma=model.gamma,
+            gae_lambda=self.gae_lambda,
+            n_envs=replay.n_envs,
+        )
+        for place in range(replay.pos - steps, replay.pos):
+            observations = {name: values[place] for name, values in replay.observations.items()}
+            rollout.add(
+                observations,
+                replay.actions[place],
+                replay.rewards[place] + model.gamma * self._following(place).numpy() * replay.timeouts[place],
+                replay.dones[place - 1],
+                self._values(observations),
+                UNTOLD,
+            )
+        rollout.compute_returns_and_advantage(self._following(replay.pos - 1), replay.dones[replay.pos - 1])
+        return rollout
+
+    def policies(
+        self, rollout: DictRolloutBuffer, rows: NDArray[np.int64], prior_NA: FloatArray
+    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Returns what it would do without a prior, what with this one, and what it did, all of shape (N, A)."""
+        observations = {name: flat(values)[rows] for name, values in rollout.observations.items()}
+        return (
+            self._exploring(observations, np.zeros_like(prior_NA)),
+            self._exploring(observations, prior_NA),
+            self._exploring(observations, observations[PRIOR]),
+        )
+
+    def _exploring(self, observations: Observations, prior_NA: FloatArray) -> FloatArray:
+        greedy_NA = policy_probabilities(self.policy, {**observations, PRIOR: prior_NA.astype(np.float32)})
+        exploration = max(self.model.exploration_rate, LEAST_EXPLORATION)
+        return (1 - exploration) * greedy_NA + exploration / greedy_NA.shape[1]
+
+    def _following(self, place: int) -> torch.Tensor:
+        return self._values({name: values[place] for name, values in self.replay.next_observations.items()})
+
+    def _values(self, observations: Observations) -> torch.Tensor:
+        with torch.no_grad():
+            return self.policy.values(as_tensors(self.policy, observations)).amax(dim=1).cpu()
+
+
+Learner = PolicyLearner | ValueLearner
+
+
+def make_learner(model: BaseAlgorithm, config: TrainConfig) -> Learner:
+    """Returns how the loop reads a model.
+
+    Raises:
+        UserError: The algorithm is none of those that can be taught, or cannot be taught by this method.
+    """
+    learner = _learner(model, config)
+    if not (learner.distills or config.guidance.prior):
+        name = type(model).__name__
+        raise UserError(f"{name} can only be taught by a prior, which guidance.prior takes away: leave it on.")
+    return learner
+
+
+def _learner(model: BaseAlgorithm, config: TrainConfig) -> Learner:
+    match model:
+        case MaskablePPO():
+            return MaskedLearner(model)
+        case RecurrentPPO():
+            return RecurrentLearner(model)
+        case OnPolicyAlgorithm():
+            return PolicyLearner(model)
+        case DQN() | QRDQN():
+            return ValueLearner(model, config.ppo.steps, config.ppo.gae_lambda)
+    raise UserError(f"{type(model).__name__} cannot be taught; PPO, A2C, DQN, MaskablePPO, RecurrentPPO and QRDQN can.")
