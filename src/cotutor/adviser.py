@@ -243,6 +243,12 @@ class Adviser:
             self._take(contexts, reply)
             self._answered += contexts
 
+    def tell(self) -> None:
+        """Tells a teacher that listens what came of its advice."""
+        if self.teacher.listens:
+            questions = [self.task.question(context) for context in self.answers]
+            self.teacher.hear(self.trust.value, {question: self.memory.feedback(question) for question in questions})
+
     def taken_up(self) -> list[str]:
         """Ends the round's asking; returns the contexts that were requested and whose answers came in this round."""
         answered, self._answered, self.requested = self._answered, [], 0

@@ -18,8 +18,8 @@ from rich.text import Text
 
 from cotutor.errors import UserError
 from cotutor.replays import Moment, Replay, View
-from cotutor.report.document import plain
 from cotutor.tasks.scene import Item, Scene
+from cotutor.text import plain
 
 TILE = 24
 TEXT_SIZE = 14

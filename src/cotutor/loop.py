@@ -246,6 +246,8 @@ class Loop(BaseCallback):
             with self.adviser.clock():
                 self.adviser.teacher.calibrate([task.question(reference) for reference in references])
             self.adviser.recalibrate()
+        if contexts:
+            self.adviser.tell()
         self.adviser.request(contexts)
         return self.adviser.taken_up()
 

@@ -40,6 +40,7 @@ from cotutor.tasks import make_task
 from cotutor.tasks.babyai import BabyAI
 from cotutor.tasks.base import HELD_OUT_SEED, Task
 from cotutor.tasks.check import agreement_states, ceiling
+from cotutor.teachers import ME
 from cotutor.teachers.base import Teacher
 
 if TYPE_CHECKING:
@@ -294,7 +295,7 @@ def train(config: TrainConfig, console: Console) -> tuple[RunFolder, Summary]:
     folder = runs.create(config)
     ledger = Ledger(folder.ledger)
     try:
-        with ProgressDisplay(console, config.frames) as display:
+        with ProgressDisplay(console, config.frames, live=config.teacher != ME) as display:
             recorder = Recorder(ledger, display, config.enough, pair.rehearsing, _agreement_curve(pair, states))
             callbacks: list[BaseCallback] = []
             if pair.worker is not None:
@@ -310,6 +311,8 @@ def train(config: TrainConfig, console: Console) -> tuple[RunFolder, Summary]:
         ledger.close()
     runs.save_student(folder, pair.model.policy, pair.student, pair.working)
     if pair.adviser is not None:
+        pair.adviser.tell()
+        pair.adviser.teacher.rest()
         # before anything is measured, which asks about contexts that training never met
         runs.save_dialogue(folder, pair.adviser)
     with console.status("measuring what pair, student and teacher can do on held-out episodes"):

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from plotly.offline import get_plotlyjs
 
 from cotutor.report.figures import Figure
 from cotutor.report.verdict import percent
+from cotutor.text import plain
 
 
 def write_page(
@@ -55,16 +55,6 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def plain(text: str) -> str:
-    """Returns text in which control and direction characters are written out: signs to read, not commands."""
-    return "".join(
-        character
-        if character == "\n" or unicodedata.category(character) not in ("Cc", "Cf", "Cs")
-        else f"\\u{ord(character):04x}"
-        for character in text
-    )
 
 
 def legible(data: Any) -> Any:

@@ -44,10 +44,12 @@ class ProgressDisplay:
     Args:
         console: Where to; a live line if it is a terminal, a line every few seconds if not.
         frames: Frames in all.
+        live: Whether a terminal may be written over, which it may not where somebody types.
     """
 
-    def __init__(self, console: Console, frames: int) -> None:
+    def __init__(self, console: Console, frames: int, live: bool = True) -> None:
         self.console = console
+        self.live = live and console.is_terminal
         self.frames = frames
         self.began = self.last = time.monotonic()
         self.bar = Progress(
@@ -57,7 +59,7 @@ class ProgressDisplay:
             TextColumn("frames · {task.fields[glance]} ·"),
             TimeRemainingColumn(),
             console=console,
-            disable=not console.is_terminal,
+            disable=not self.live,
         )
         self.line = self.bar.add_task("teaching", total=frames, glance="starting")
 
@@ -70,7 +72,7 @@ class ProgressDisplay:
 
     def show(self, glance: Glance) -> None:
         """Shows the run as it is now."""
-        if self.console.is_terminal:
+        if self.live:
             self.bar.update(self.line, completed=min(glance.frames, self.frames), glance=str(glance))
             return
         now = time.monotonic()

@@ -7,12 +7,13 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from cotutor.scoring.encoded import EncodedScorer
 from cotutor.scoring.prompts import Prompt, Prompter, Reading
 from cotutor.scoring.rows import RowScorer
 from cotutor.scoring.trie import TrieScorer
 from cotutor.types import Option, Question
 
-__all__ = ["Prompt", "Prompter", "Reading", "RowScorer", "Scorer", "TrieScorer", "make_scorer"]
+__all__ = ["EncodedScorer", "Prompt", "Prompter", "Reading", "RowScorer", "Scorer", "TrieScorer", "make_scorer"]
 
 PROBE_OPTIONS = tuple(
     Option(phrase, 0) for phrase in ("open the door with the key", "open the box", "walk to the door")
@@ -31,7 +32,12 @@ class Scorer(Protocol):
 
 
 def make_scorer(model: PreTrainedModel, prompter: Prompter, budget: int) -> Scorer:
-    """Returns a packing scorer where ``model`` proves that it honours the tree's mask, else one row per option."""
+    """Returns a packing scorer where ``model`` proves that it honours the tree's mask, else one row per option.
+
+    An encoder-decoder has a scorer of its own, for its options are no continuations of the context.
+    """
+    if model.config.is_encoder_decoder:
+        return EncodedScorer(model)
     return TrieScorer(model, budget) if honours_tree_mask(model, prompter) else RowScorer(model)
 
 

@@ -27,7 +27,8 @@ class Reading:
 
     Attributes:
         scores_O: Log-likelihoods of the options, float32.
-        hidden_D: Last hidden state at the context's last token, in the model's precision.
+        hidden_D: Last hidden state at the context's last token, of an encoder-decoder the encoder's, in the model's
+            precision.
     """
 
     scores_O: Tensor

@@ -9,17 +9,19 @@ from cotutor.own import is_own, make_own, own_class
 from cotutor.tasks.base import Task
 from cotutor.teachers.base import Teacher
 from cotutor.teachers.bow import BagOfWords
+from cotutor.teachers.human import Human
 from cotutor.teachers.scripted import Adversarial, Oracle, Random, Uniform
 
-__all__ = ["Adversarial", "BagOfWords", "Oracle", "Random", "Teacher", "Uniform", "make_teacher"]
+__all__ = ["ME", "Adversarial", "BagOfWords", "Human", "Oracle", "Random", "Teacher", "Uniform", "make_teacher"]
 
 NAMES = (
-    "smollm2, untrained, bow, oracle, adversarial, random, uniform, hf:ORG/MODEL, openai:MODEL[@URL], a folder "
+    "smollm2, me, untrained, bow, oracle, adversarial, random, uniform, hf:ORG/MODEL, openai:MODEL[@URL], a folder "
     "or your own module:Class"
 )
+ME = "me"
 SERVED = "openai:"
 PRIVILEGED = {"oracle": Oracle, "adversarial": Adversarial}
-SIMPLE = {"bow": BagOfWords, "random": Random, "uniform": lambda _: Uniform()}
+SIMPLE = {"bow": BagOfWords, "random": Random, "uniform": lambda _: Uniform(), ME: lambda _: Human()}
 
 
 def make_teacher(
@@ -36,8 +38,9 @@ def make_teacher(
     """Makes a teacher.
 
     Args:
-        name: ``smollm2`` (the embedded model), ``untrained`` (the same with random weights), ``bow``, ``oracle``,
-            ``adversarial``, ``random``, ``uniform``, ``hf:ORG/MODEL``, the folder of a model, ``openai:MODEL``
+        name: ``smollm2`` (the embedded model), ``me`` (a person at the terminal), ``untrained`` (the embedded model
+            with random weights), ``bow``, ``oracle``, ``adversarial``, ``random``, ``uniform``, ``hf:ORG/MODEL``, the
+            folder of a model, ``openai:MODEL``
             or ``openai:MODEL@URL`` for one behind an OpenAI-compatible server, or ``module:Class`` or
             ``file.py:Class`` for one of the user's own, which is made with ``task`` and ``seed``.
         task: What is to be taught.

@@ -1,14 +1,14 @@
 """The contract of a teacher."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 from scipy.special import softmax
 
-from cotutor.types import FloatArray, Lesson, Question
+from cotutor.types import Feedback, FloatArray, Lesson, Question
 
 
 class Teacher(ABC):
@@ -23,12 +23,14 @@ class Teacher(ABC):
         privileged: Whether it reads the simulator's state (:meth:`score_state`) and not the context. A privileged
             teacher answers per state and bypasses the cache.
         remote: Whether its answers are computed elsewhere, so that the student can go on while they come.
+        listens: Whether it is told before it is asked what came of its advice (:meth:`hear`).
     """
 
     version: int = 0
     can_learn: bool = False
     privileged: bool = False
     remote: bool = False
+    listens: bool = False
 
     @property
     def tokens(self) -> int:
@@ -46,6 +48,13 @@ class Teacher(ABC):
     def score_state(self, env: gym.Env[Any, Any], question: Question) -> FloatArray:
         """Returns the scores, shape (O,), of a privileged teacher for the present state of ``env``."""
         raise NotImplementedError
+
+    def hear(self, trust: float, feedback: Mapping[Question, Feedback]) -> None:
+        """Is told what its advice is trusted with, and what the student measured where it had been asked."""
+        raise NotImplementedError
+
+    def rest(self) -> None:  # noqa: B027
+        """Is told that training is over: from now on it is only measured."""
 
     def calibrate(self, questions: Sequence[Question]) -> None:  # noqa: B027
         """Learns every option's bias from reference contexts, as a run begins. Does nothing by default."""

@@ -1,4 +1,4 @@
-"""A causal language model on this machine as teacher, fine-tuned with LoRA."""
+"""A language model on this machine as teacher, causal or an encoder-decoder, fine-tuned with LoRA."""
 
 import json
 import warnings
@@ -16,7 +16,14 @@ from peft.helpers import disable_input_dtype_casting
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import Parameter
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging
 
 from cotutor.errors import UserError
@@ -61,7 +68,7 @@ class LocalConfig:
 
 
 class LocalTeacher(Teacher):
-    """A causal language model whose advice is a calibrated softmax over exact option likelihoods.
+    """A language model whose advice is a calibrated softmax over exact option likelihoods.
 
     The base model is never changed: lessons train LoRA matrices, without which it is the reference teacher.
 
@@ -163,7 +170,8 @@ class LocalTeacher(Teacher):
     def add_lora(self) -> list[Parameter]:
         """Adds LoRA matrices, which change nothing yet, and returns them."""
         rank = self.config.rank
-        lora = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
+        kind = "SEQ_2_SEQ_LM" if self.model.config.is_encoder_decoder else "CAUSAL_LM"
+        lora = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type=kind)
         with _seeded(self.seed), warnings.catch_warnings():
             # peft still asks transformers by a name that is going out of use
             warnings.simplefilter("ignore", FutureWarning)
@@ -207,14 +215,15 @@ def _load(name: str, dtype: torch.dtype, random_seed: int | None) -> tuple[PreTr
     safe: dict[str, Any] = {"trust_remote_code": False}
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, **safe)
+        config = AutoConfig.from_pretrained(name, **safe)
+        kind = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         if random_seed is None:
-            return tokenizer, AutoModelForCausalLM.from_pretrained(name, dtype=dtype, use_safetensors=True, **safe)
+            return tokenizer, kind.from_pretrained(name, dtype=dtype, use_safetensors=True, **safe)
         with _seeded(random_seed):
-            config = AutoConfig.from_pretrained(name, **safe)
-            return tokenizer, AutoModelForCausalLM.from_config(config, dtype=dtype, **safe)
+            return tokenizer, kind.from_config(config, dtype=dtype, **safe)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise UserError(f"No causal language model could be loaded from {name!r}: {reason}") from error
+        raise UserError(f"No language model could be loaded from {name!r}: {reason}") from error
 
 
 @contextmanager

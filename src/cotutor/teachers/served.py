@@ -16,6 +16,7 @@ from cotutor.errors import UserError
 from cotutor.scoring.served import Heard, UnsupportedError, Way, exact, hear, letter, voting
 from cotutor.teachers.base import Teacher
 from cotutor.teachers.calibration import CALIBRATION, Calibration
+from cotutor.text import plain
 from cotutor.types import FloatArray, Question
 
 PROBE = ("Is snow black or white?\nAnswer:", ("white", "black"))
@@ -119,7 +120,7 @@ class ServedTeacher(Teacher):
             return UserError(f"There is no server at {self.url}: start it, or say where it is with openai:MODEL@URL.")
         if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
             return UserError(f"The server {self.url} wants a valid key: put address and key into {URL} and {KEY}.")
-        said = "".join(sign for sign in " ".join(str(error).split()) if sign.isprintable())[:200]
+        said = plain(" ".join(str(error).split()))[:200]
         return UserError(f"The server {self.url} could not answer for the model {self.model!r}: {said}")
 
 
