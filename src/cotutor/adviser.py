@@ -119,6 +119,7 @@ class Adviser:
         self.depth = dialogue.depth if realtime else 0
         self.answers: dict[str, Answer] = {}
         self.met: dict[str, float] = {}
+        self.shortened: set[str] = set()
         self.asked = 0
         self.requested = 0
         self._answered: list[str] = []
@@ -140,9 +141,15 @@ class Adviser:
         return not self.memory.rows
 
     def read(self, contexts: Sequence[str]) -> list[str]:
-        """Returns the contexts as the teacher reads them; everything else here is about those."""
+        """Returns the contexts as the teacher reads them; everything else here is about those.
+
+        What is too long for it is shortened, and remembered to be counted.
+        """
         with self.clock():
-            return self.teacher.read(contexts)
+            read = self.teacher.read(contexts)
+        most = self.teacher.most_characters
+        self.shortened.update(text for text, context in zip(read, contexts, strict=True) if len(context) > most)
+        return read
 
     def guide(self, contexts: Sequence[str], envs: Sequence[gym.Env[Any, Any]]) -> tuple[FloatArray, FloatArray]:
         """Returns log-advice per action, shape (E, A), zero where the teacher was not asked, and trust, shape (E,)."""

@@ -64,6 +64,7 @@ def make_adviser(task: Task, config: TrainConfig, adviser_class: type[Adviser] =
         shots=config.shots,
         served=config.served,
     )
+    teacher.most_characters = config.asking.most_characters
     dialogue, trust = config.dialogue, config.trust
     return adviser_class(
         task,

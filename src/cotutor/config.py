@@ -131,6 +131,8 @@ class AskingConfig:
     """Ask about a new context when it is met, not after the rollout: for tasks whose contexts hardly ever come back."""
     share: float = 0.0
     """If positive: share of the wall-clock for the teacher instead of a number of contexts (not repeatable)."""
+    most_characters: int = 4_000
+    """How long a context may be for the teacher; a longer one loses its middle, and is counted."""
 
 
 @dataclass(frozen=True)
@@ -328,6 +330,7 @@ AT_LEAST = {
     "ppo.steps": 2,
     "ppo.batch_size": 2,
     "ppo.epochs": 1,
+    "asking.most_characters": 100,
     "dialogue.depth": 0,
     "dialogue.shrinkage": 0,
     "trust.shrinkage": 0,

@@ -48,6 +48,7 @@ class Rollout:
         observations: The observations by name, shape (N, ...), with the prior that acted.
         log_advice_NA: The unweighted log-advice at hand.
         trial_N: Whether the step belongs to an episode of the trial.
+        chance_N: With what probability its episode was drawn to act with the prior.
         episode_N: Number of the episode.
         judged_N: Whether the step is of the task that is learnt, not of one that is rehearsed.
         ended: (with prior?, return) of the episodes that ended.
@@ -61,6 +62,7 @@ class Rollout:
     observations: dict[str, NDArray[Any]]
     log_advice_NA: FloatArray
     trial_N: NDArray[np.bool_]
+    chance_N: FloatArray
     episode_N: NDArray[np.int64]
     judged_N: NDArray[np.bool_]
     ended: list[tuple[bool, float]]
@@ -189,6 +191,7 @@ class Loop(BaseCallback):
             observations={name: flat(values) for name, values in buffer.observations.items()},
             log_advice_NA=np.concatenate([step.log_advice_EA for step in steps]),
             trial_N=np.concatenate([step.trial_E for step in steps]),
+            chance_N=np.concatenate([step.chance_E for step in steps]),
             episode_N=np.concatenate([step.episode_E for step in steps]),
             judged_N=np.tile(np.arange(self.guide.num_envs) >= self.guide.rehearsing, len(steps)),
             ended=ended,
@@ -207,7 +210,9 @@ class Loop(BaseCallback):
         contexts = [rollout.contexts[n] for n in advised_N]
         weight_N = np.array([1.0 if self.adviser.on_probation else self.adviser.trust.of(c) for c in contexts])
         prior_NA = weight_N[:, None] * rollout.log_advice_NA[advised_N]
-        free_NA, with_prior_NA, acted_NA = self.learner.policies(rollout.buffer, advised_N, prior_NA)
+        free_NA, with_prior_NA, acted_NA = self.learner.policies(
+            rollout.buffer, advised_N, prior_NA, rollout.chance_N[advised_N]
+        )
         self.adviser.trust.judge(
             contexts,
             gains(

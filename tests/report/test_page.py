@@ -11,7 +11,7 @@ from synthetic import MUTUAL, PPO, write_run
 from cotutor.config import TrainConfig
 from cotutor.errors import UserError
 from cotutor.report import verdict, write_report
-from cotutor.report.document import duration, plain
+from cotutor.report.document import duration
 from cotutor.report.page import settings
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
@@ -188,11 +188,6 @@ def test_settings_leave_out_the_folder(tmp_path):
         "plans",
         "verbalizer",
     }
-
-
-def test_plain_keeps_text_and_line_breaks():
-    assert plain("ünï → 語\n<b>") == "ünï → 語\n<b>"
-    assert plain("\x00\x7f\u2066\ufeff") == "\\u0000\\u007f\\u2066\\ufeff"
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ def test_the_trial_is_one_episode_in_so_many_and_has_the_other_arm(on_probation)
     trial = np.concatenate([step.trial_E for step in steps])
     weight = np.concatenate([step.weight_E for step in steps])
     assert ((weight > 0) == (trial == on_probation)).all()
+    assert {chance for step in steps for chance in step.chance_E} == {0.25 if on_probation else 0.75}
     episodes = {}
     for step in steps:
         episodes.update(zip(step.episode_E.tolist(), step.trial_E.tolist(), strict=True))

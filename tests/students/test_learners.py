@@ -49,7 +49,8 @@ class Read(BaseCallback):
             self.finished, self.collected = finished, 0
             rows = np.arange(finished.buffer_size * ENVS)
             self.prior_NA = prior_NA = flat(finished.observations[PRIOR])
-            self.free_NA, self.with_prior_NA, self.acted_NA = self.learner.policies(finished, rows, prior_NA)
+            chance_N = np.ones(len(rows))
+            self.free_NA, self.with_prior_NA, self.acted_NA = self.learner.policies(finished, rows, prior_NA, chance_N)
             self.actions = flat(finished.actions).reshape(-1).astype(int)
             self.log_probs = flat(finished.log_probs)
 
@@ -99,8 +100,10 @@ def test_a_value_learner_is_read_like_a_rollout(name):
     assert (read.actions == greedy_N).all()
     assert read.acted_NA.max(axis=1) == pytest.approx(0.99 + 0.01 / 7)
     model.exploration_rate = 0.3
-    acted_NA = read.learner.policies(read.finished, np.arange(8), read.prior_NA[:8])[2]
-    assert acted_NA.max(axis=1) == pytest.approx(0.7 + 0.3 / 7)
+    rows = np.arange(8)
+    free_NA, with_prior_NA, mixed_NA = read.learner.policies(read.finished, rows, read.prior_NA[:8], np.full(8, 0.25))
+    assert with_prior_NA.max(axis=1) == pytest.approx(0.7 + 0.3 / 7)
+    assert mixed_NA == pytest.approx(0.75 * free_NA + 0.25 * with_prior_NA)
     advised_N = (read.prior_NA != 0).any(axis=1)
     assert (read.free_NA[~advised_N] == read.acted_NA[~advised_N]).all()
 

@@ -19,8 +19,15 @@ def verdict(summary: Summary) -> str:
     """Returns one paragraph: what the student can do, what the teacher can do now, and what the advice was worth."""
     sentences = [_student(summary)]
     if summary.teacher is not None:
-        sentences += [_together(summary), _teacher(summary), _advice(summary)]
+        sentences += [_together(summary), _teacher(summary), _advice(summary), _shortened(summary)]
     return " ".join([*filter(None, sentences), ONE_SEED])
+
+
+def _shortened(summary: Summary) -> str:
+    if not summary.shortened_contexts:
+        return ""
+    one = summary.shortened_contexts == 1
+    return f"{summary.shortened_contexts:,} {'context was' if one else 'contexts were'} too long and lost the middle."
 
 
 def percent(share: float) -> str:

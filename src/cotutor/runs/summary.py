@@ -43,6 +43,7 @@ class Summary:
         trust: Trust over all contexts at the end.
         teacher_tokens: Tokens that went through the language model in training, once for each time a batch of
             questions or lessons was computed; zero for a teacher without one, None also in runs older than the count.
+        shortened_contexts: Distinct contexts that were too long for the teacher and lost their middle.
         accelerator: The CUDA device on which a language model would compute; None on a machine without one.
         transfer: By name, the other tasks on which the finished run was measured: success of the ``"pair"``, of the
             ``"student"`` without any advice and of the taught ``"teacher"`` alone there, and ``"bot_agreement"``, the
@@ -79,6 +80,7 @@ class Summary:
     trust: float | None
     repeatable: bool
     teacher_tokens: int | None = None
+    shortened_contexts: int = 0
     accelerator: str | None = None
     runs_before: int = 0
     transfer: dict[str, dict[str, float]] = field(default_factory=dict)

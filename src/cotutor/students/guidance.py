@@ -53,6 +53,7 @@ class Step:
         log_advice_EA: The log-advice on each action, unweighted.
         weight_E: What weight of it was added to the logits.
         trial_E: Whether the episode belongs to the arm of the trial.
+        chance_E: With what probability the episode was drawn to act with the prior.
         episode_E: Number of the episode, unique in a run.
     """
 
@@ -60,6 +61,7 @@ class Step:
     log_advice_EA: NDArray[np.float64]
     weight_E: NDArray[np.float64]
     trial_E: NDArray[np.bool_]
+    chance_E: NDArray[np.float64]
     episode_E: NDArray[np.int64]
 
 
@@ -114,6 +116,7 @@ class GuidedVecEnv(VecEnvWrapper):
         self.random = np.random.default_rng(seed)
         self.trial_E = np.zeros(self.num_envs, dtype=bool)
         self.with_prior_E = np.zeros(self.num_envs, dtype=bool)
+        self.chance_E = np.zeros(self.num_envs)
         self.episode_E = np.arange(self.num_envs)
         self.steps: list[Step] = []
         self.rewards: list[NDArray[np.float32]] = []
@@ -168,9 +171,11 @@ class GuidedVecEnv(VecEnvWrapper):
         return steps, np.stack(rewards), ended
 
     def _begin(self, i: int) -> None:
-        every = self._trial_every()
-        self.trial_E[i] = self.prior and every > 0 and self.random.random() < 1 / every
-        self.with_prior_E[i] = self.prior and self.trial_E[i] == self.adviser.on_probation
+        every, on_probation = self._trial_every(), self.adviser.on_probation
+        tried = 1 / every if every else 0.0
+        self.trial_E[i] = self.prior and self.random.random() < tried
+        self.with_prior_E[i] = self.prior and self.trial_E[i] == on_probation
+        self.chance_E[i] = (tried if on_probation else 1 - tried) if self.prior else 0.0
 
     def _trial_every(self) -> int:
         """Returns the mean number of episodes per trial episode as things stand."""
@@ -186,7 +191,9 @@ class GuidedVecEnv(VecEnvWrapper):
         log_advice_EA, trust_E = self.adviser.guide(contexts, self.plain.envs)
         full_E = np.where(self.trial_E, 1.0, trust_E)
         weight_E = np.where(self.with_prior_E, full_E, 0.0)
-        self.steps.append(Step(contexts, log_advice_EA, weight_E, self.trial_E.copy(), self.episode_E.copy()))
+        self.steps.append(
+            Step(contexts, log_advice_EA, weight_E, self.trial_E.copy(), self.chance_E.copy(), self.episode_E.copy())
+        )
         return {**observations, self.entry: self._tell(log_advice_EA, weight_E).astype(np.float32)}
 
     def _tell(self, log_advice_EA: NDArray[np.float64], weight_E: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -70,7 +70,7 @@ class PolicyLearner:
         return self.model.rollout_buffer
 
     def policies(
-        self, rollout: DictRolloutBuffer, rows: NDArray[np.int64], prior_NA: FloatArray
+        self, rollout: DictRolloutBuffer, rows: NDArray[np.int64], prior_NA: FloatArray, chance_N: FloatArray
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Returns what the policy would do without a prior, what with this one, and what it did, all of shape (N, A).
 
@@ -78,6 +78,7 @@ class PolicyLearner:
             rollout: The rollout that was just finished.
             rows: Which of its steps.
             prior_NA: The prior in these steps that is to be tried.
+            chance_N: With what probability the step's episode was drawn to act with its prior.
         """
         observations = {name: flat(values)[rows] for name, values in rollout.observations.items()}
         acted_NA = self._acted(rollout, rows, observations)
@@ -181,15 +182,17 @@ class ValueLearner:
         return rollout
 
     def policies(
-        self, rollout: DictRolloutBuffer, rows: NDArray[np.int64], prior_NA: FloatArray
+        self, rollout: DictRolloutBuffer, rows: NDArray[np.int64], prior_NA: FloatArray, chance_N: FloatArray
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Returns what it would do without a prior, what with this one, and what it did, all of shape (N, A)."""
+        """Returns what it would do without a prior, what with this one, and what acted, all of shape (N, A).
+
+        What acted is the mixture over the draw of the trial: a greedy policy hardly ever does what the other would, so
+        only both arms together tell what either is worth, and cancel what is wrong with the values as a baseline.
+        """
         observations = {name: flat(values)[rows] for name, values in rollout.observations.items()}
-        return (
-            self._exploring(observations, np.zeros_like(prior_NA)),
-            self._exploring(observations, prior_NA),
-            self._exploring(observations, observations[PRIOR]),
-        )
+        free_NA = self._exploring(observations, np.zeros_like(prior_NA))
+        with_prior_NA = self._exploring(observations, prior_NA)
+        return free_NA, with_prior_NA, free_NA + chance_N[:, None] * (with_prior_NA - free_NA)
 
     def _exploring(self, observations: Observations, prior_NA: FloatArray) -> FloatArray:
         greedy_NA = policy_probabilities(self.policy, {**observations, PRIOR: prior_NA.astype(np.float32)})

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cotutor.errors import UserError
 from cotutor.tasks.scene import Scene
 from cotutor.tasks.words import Words
+from cotutor.text import well_formed
 from cotutor.types import Option, Question
 
 Observation = Any
@@ -163,7 +164,7 @@ class SpokenEnv(gym.Wrapper[Any, int, Any, int]):
 
     def speak(self, observation: Observation) -> tuple[dict[str, NDArray[Any]], str]:
         """Returns an observation as the student reads it, and its context."""
-        context = self.task.describe(observation)
+        context = well_formed(self.task.describe(observation))
         texts = {"instruction": self.task.instruction(observation), "context": context}
         arrays = self.task.arrays(observation)
         return {**arrays, **{text: self.words.encode(texts[text]) for text in self.texts}}, context

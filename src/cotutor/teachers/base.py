@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium as gym
 from scipy.special import softmax
 
+from cotutor.text import shortened
 from cotutor.types import Feedback, FloatArray, Lesson, Question
 
 
@@ -23,6 +24,7 @@ class Teacher(ABC):
         privileged: Whether it reads the simulator's state (:meth:`score_state`) and not the context. A privileged
             teacher answers per state and bypasses the cache.
         remote: Whether its answers are computed elsewhere, so that the student can go on while they come.
+        most_characters: How long a context may be.
         listens: Whether it is told before it is asked what came of its advice (:meth:`hear`).
     """
 
@@ -30,6 +32,7 @@ class Teacher(ABC):
     can_learn: bool = False
     privileged: bool = False
     remote: bool = False
+    most_characters: int = 4_000
     listens: bool = False
 
     @property
@@ -42,8 +45,11 @@ class Teacher(ABC):
         """Returns the uncalibrated log-likelihoods (up to a constant) of the options, shape (O,), of each question."""
 
     def read(self, contexts: Sequence[str]) -> list[str]:
-        """Returns the contexts as the teacher reads them, unchanged by default; all that it is asked was read so."""
-        return list(contexts)
+        """Returns the contexts as the teacher reads them; all that it is asked was read so.
+
+        By default they stay as they are, but for what is longer than ``most_characters``, which loses its middle.
+        """
+        return [shortened(context, self.most_characters) for context in contexts]
 
     def score_state(self, env: gym.Env[Any, Any], question: Question) -> FloatArray:
         """Returns the scores, shape (O,), of a privileged teacher for the present state of ``env``."""

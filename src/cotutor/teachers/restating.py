@@ -39,7 +39,7 @@ class Restating(Teacher):
         return self.teacher.tokens
 
     def read(self, contexts: Sequence[str]) -> list[str]:
-        told = [context.removeprefix("Mission: ").partition(". ") for context in contexts]
+        told = [context.removeprefix("Mission: ").partition(". ") for context in super().read(contexts)]
         plain = self.restate([mission for mission, _, _ in told])
         return [f"Mission: {mission}. {seen}" for mission, (_, _, seen) in zip(plain, told, strict=True)]
 
