@@ -54,7 +54,7 @@ VALUES = {
     "exploration_initial_eps": 0.3,
 }
 STUDENTS = {
-    "PPO": Student(PPO, "MultiInputPolicy", cotutor.GuidedPolicy, {"n_steps": 16}, 8192, 0.4),
+    "PPO": Student(PPO, "MultiInputPolicy", cotutor.GuidedPolicy, {"n_steps": 16}, 8192, 0.3),
     "A2C": Student(A2C, "MultiInputPolicy", cotutor.GuidedPolicy, {"n_steps": 16}, 8192, 0.4),
     "MaskablePPO": Student(MaskablePPO, "MultiInputPolicy", cotutor.GuidedMaskablePolicy, {"n_steps": 16}, 4096, 0.2),
     "RecurrentPPO": Student(

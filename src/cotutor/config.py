@@ -139,8 +139,9 @@ class AskingConfig:
 class ServedConfig:
     """How a teacher behind an OpenAI-compatible server is asked."""
 
-    how: Literal["auto", "exact", "letter", "votes"] = "auto"
-    """By the prompt's log-probabilities, those of a letter, or votes among answers; auto: the first that it can do."""
+    how: Literal["auto", "exact", "letter", "schema", "votes"] = "auto"
+    """By the prompt's log-probabilities, those of a letter, or votes among answers that are held to a JSON schema or
+    free; auto: the first that it can do."""
     votes: int = 8
     """Answers drawn for one question if they are counted."""
     concurrency: int = 8

@@ -24,6 +24,7 @@ class Served:
     teacher: LocalTeacher
     echoes: bool = True
     alternatives: bool = True
+    constrains: bool = False
     key: str | None = None
     failures: int = 0
     nonsense: bytes = b""
@@ -56,8 +57,20 @@ class Served:
             for logprob, token in zip(top.values, top.indices, strict=True)
         ]
         told = {"content": [likely[0] | {"top_logprobs": likely}], "refusal": None} if self.alternatives else None
-        message = {"role": "assistant", "content": likely[0]["token"]}
+        demanded = body.get("response_format")
+        said = self.constrained(tokens, demanded) if self.constrains and demanded else likely[0]["token"]
+        message = {"role": "assistant", "content": said}
         return {"choices": [{"index": 0, "message": message, "logprobs": told}], **_usage(len(tokens))}
+
+    def constrained(self, tokens: list[int], demanded: dict[str, Any]) -> str:
+        """Returns an answer that keeps to the schema: the entry drawn by the likelihood of its first token."""
+        schema = demanded["json_schema"]["schema"]
+        (name,) = schema["required"]
+        offered = schema["properties"][name]["enum"]
+        tokenizer = self.teacher.prompter.tokenizer
+        first = [tokenizer(f" {phrase}", add_special_tokens=False)["input_ids"][0] for phrase in offered]
+        drawn = torch.multinomial(self.logprobs(tokens)[-1][first].softmax(0), 1)
+        return json.dumps({name: offered[int(drawn)]})
 
 
 def _usage(read: int) -> dict[str, Any]:

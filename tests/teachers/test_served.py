@@ -137,6 +137,31 @@ def test_votes_are_counted_with_half_a_vote_for_each(local):
         np.testing.assert_allclose(np.exp(scores_O), np.array([0.5, 3.5, 0.5]) / 4.5)
 
 
+def test_answers_are_held_to_a_schema_where_the_server_can(local):
+    with serve(local, echoes=False, alternatives=False, constrains=True) as server:
+        asked = teacher(server, ServedConfig(votes=4, retries=0))
+        (scores_O,) = asked.score([QUESTION])
+        demanded = server.requests[-1]["response_format"]["json_schema"]
+        assert demanded["strict"]
+        assert sorted(demanded["schema"]["properties"]["choice"]["enum"]) == sorted(o.phrase for o in OPTIONS)
+        assert np.exp(scores_O).sum() == pytest.approx(1)
+        assert (np.exp(scores_O) * 5.5 - 0.5).round(6).tolist() in [
+            [a, b, 4 - a - b] for a in range(5) for b in range(5 - a)
+        ]
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["turn left", '{"choice": "launch"}', '{"choice": ["turn left"]}', '["turn left"]', "{}", '{"choice": "turn', ""],
+)
+def test_what_keeps_to_no_schema_does_not_vote(local, said):
+    with serve(local, echoes=False, alternatives=False) as server:
+        server.chat = lambda _: {"choices": [{"index": 0, "message": {"role": "assistant", "content": said}}]}
+        client = openai.OpenAI(base_url=server.url, api_key="none")
+        with pytest.raises(UnsupportedError):
+            voting(2, constrained=True)(client, "tiny", "Which?", ["turn left", "turn right"])
+
+
 def _last_offered(body) -> str:
     return body["messages"][0]["content"].partition("Choose from: ")[2].partition(".")[0].split(", ")[-1]
 

@@ -1,16 +1,19 @@
-"""What a language model behind an OpenAI-compatible server says to the options, in three ways.
+"""What a language model behind an OpenAI-compatible server says to the options, in four ways.
 
 A way is a function of a client, a model's name, a context and phrases. They differ in what the server must be able to
-do: *exact* needs the log-probabilities of the prompt, *letter* those of the first token of an answer, *votes* nothing.
+do: *exact* needs the log-probabilities of the prompt, *letter* those of the first token of an answer, *schema* that
+answers are held to a JSON schema, *votes* nothing.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
 
 import numpy as np
-from openai import OpenAI
+from openai import OpenAI, omit
 from openai.types import CompletionUsage
+from openai.types.shared_params import ResponseFormatJSONSchema
 
 from cotutor.types import FloatArray
 
@@ -18,6 +21,7 @@ TOP = 20
 """Most log-probabilities of alternatives that the interface offers."""
 
 HALF_A_VOTE = 0.5
+CHOICE = "choice"
 
 
 class UnsupportedError(Exception):
@@ -109,34 +113,60 @@ def letter(client: OpenAI, model: str, context: str, phrases: Sequence[str]) -> 
     return Heard(np.array(scores), _total(reply.usage))
 
 
-def voting(votes: int) -> Way:
+def voting(votes: int, constrained: bool = False) -> Way:
     """Returns a way of asking that draws ``votes`` answers and counts for which phrase each is.
 
     An answer votes for the phrase that it names; one that names none or several does not vote. Each answer is asked for
     with the phrases in another order, for small models like the first or the last best, and some servers answer a
     repeated question word for word. The score of a phrase is the logarithm of its share, with half a vote added to
     each (Jeffreys' prior).
+
+    Args:
+        votes: Answers drawn.
+        constrained: Whether the server shall hold answers to a JSON schema, which has the phrases as an enumeration.
+            One that does not, and never answers so, raises :class:`UnsupportedError`.
     """
 
     def count(client: OpenAI, model: str, context: str, phrases: Sequence[str]) -> Heard:
-        counts_O, tokens = np.full(len(phrases), HALF_A_VOTE), 0
+        votes_O, tokens = np.zeros(len(phrases)), 0
         for vote in range(votes):
             first = vote % len(phrases)
-            choices = ", ".join([*phrases[first:], *phrases[:first]])
-            asked = f"{context}\nChoose from: {choices}. Reply with the choice only."
+            offered = [*phrases[first:], *phrases[:first]]
+            asked = f"{context}\nChoose from: {', '.join(offered)}. Reply with the choice only."
             reply = client.chat.completions.create(
                 model=model,
                 messages=[{"role": "user", "content": asked}],
-                max_tokens=2 * max(len(phrase.split()) for phrase in phrases) + 8,
+                max_tokens=2 * max(len(phrase.split()) for phrase in phrases) + (32 if constrained else 8),
                 temperature=1.0,
+                response_format=_schema(offered) if constrained else omit,
             )
-            choice = named(reply.choices[0].message.content or "", phrases)
+            answer = reply.choices[0].message.content or ""
+            choice = _chosen(answer, phrases) if constrained else named(answer, phrases)
             if choice is not None:
-                counts_O[choice] += 1
+                votes_O[choice] += 1
             tokens += _total(reply.usage)
+        if constrained and not votes_O.any():
+            raise UnsupportedError
+        counts_O = votes_O + HALF_A_VOTE
         return Heard(np.log(counts_O / counts_O.sum()), tokens)
 
     return count
+
+
+def _schema(phrases: Sequence[str]) -> ResponseFormatJSONSchema:
+    """Returns a demand for an object whose only entry is one of the phrases."""
+    choice = {"type": "string", "enum": list(phrases)}
+    schema = {"type": "object", "properties": {CHOICE: choice}, "required": [CHOICE], "additionalProperties": False}
+    return {"type": "json_schema", "json_schema": {"name": CHOICE, "strict": True, "schema": schema}}
+
+
+def _chosen(answer: str, phrases: Sequence[str]) -> int | None:
+    """Returns which phrase stands in an answer that was held to :func:`_schema`, None if it was not."""
+    try:
+        said = json.loads(answer)
+    except ValueError:
+        return None
+    return phrases.index(said[CHOICE]) if isinstance(said, dict) and said.get(CHOICE) in phrases else None
 
 
 def named(answer: str, phrases: Sequence[str]) -> int | None:

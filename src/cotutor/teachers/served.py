@@ -88,7 +88,8 @@ class ServedTeacher(Teacher):
 
     def _choose_way(self) -> tuple[Way, int]:
         """Tries the ways of asking, the most exact first; returns the first that works and the tokens that it took."""
-        ways = {"exact": exact, "letter": letter, "votes": voting(self.config.votes)}
+        votes = self.config.votes
+        ways = {"exact": exact, "letter": letter, "schema": voting(votes, constrained=True), "votes": voting(votes)}
         if self.config.how != "auto":
             ways = {self.config.how: ways[self.config.how]}
         client = self.client.with_options(max_retries=0)
