@@ -14,7 +14,10 @@ def count_actions(space: gym.Space[Any]) -> int:
         UserError: The actions are not discrete.
     """
     if not isinstance(space, gym.spaces.Discrete):
-        raise UserError(f"Action advice needs a Discrete action space, not {type(space).__name__}.")
+        raise UserError(
+            f"Action advice needs a Discrete action space, not {type(space).__name__}: cotutor.enumerated(env) numbers "
+            "the actions of others, and says what to do where they cannot be counted."
+        )
     return int(space.n)
 
 
