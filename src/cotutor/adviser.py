@@ -148,7 +148,9 @@ class Adviser:
         with self.clock():
             read = self.teacher.read(contexts)
         most = self.teacher.most_characters
-        self.shortened.update(text for text, context in zip(read, contexts, strict=True) if len(context) > most)
+        self.shortened.update(
+            text for text, context in zip(read, contexts, strict=True) if len(context) > most >= len(text)
+        )
         return read
 
     def guide(self, contexts: Sequence[str], envs: Sequence[gym.Env[Any, Any]]) -> tuple[FloatArray, FloatArray]:

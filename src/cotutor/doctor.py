@@ -163,7 +163,7 @@ def _play() -> tuple[float, list[Question]]:
         observations.append(observation)
 
     rate = _rate(step, STEP_SECONDS)
-    contexts = dict.fromkeys(task.describe(observation) for observation in observations[:1000])
+    contexts = dict.fromkeys(task.context(observation) for observation in observations[:1000])
     return rate, [task.question(context) for context in list(contexts)[:CONTEXTS]]
 
 

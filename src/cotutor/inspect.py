@@ -60,6 +60,7 @@ def load(path: Path) -> tuple[Pair, TrainConfig]:
     runs.load_student(folder, pair.model.policy, pair.student, pair.working)
     if pair.adviser is not None:
         runs.load_dialogue(folder, pair.adviser)
+        pair.adviser.teacher.rest()
     return pair, config
 
 

@@ -118,8 +118,12 @@ class Loop(BaseCallback):
         self.scale = AdvantageScale(config.dialogue.scale_floor)
         self.round = 0
         self.distillation_loss: float | None = None
+        self.begun = False
 
     def _init_callback(self) -> None:
+        if self.begun:
+            return  # the model learns on
+        self.begun = True
         guidance = self.config.guidance
         self.learner = make_learner(self.model, self.config)
         self.distills = guidance.distillation and self.learner.distills
@@ -137,7 +141,8 @@ class Loop(BaseCallback):
 
         What PPO learns under a prior is its residual, which is no policy of its own; and advice distilled into the
         residual would count twice and undo what PPO corrected. So the graduate is a network of its own. Values are
-        learnt from what the pair did, whoever proposed it, and need none.
+        learnt from what the pair did, whoever proposed it, and need none; RecurrentPPO has none, and its residual
+        must do.
         """
         return self.distillation.student
 

@@ -9,7 +9,7 @@ from sb3_contrib import ARS
 from stable_baselines3.common.callbacks import BaseCallback
 
 import cotutor
-from cotutor.config import GuidanceConfig, TrainConfig
+from cotutor.config import GuidanceConfig, PPOConfig, TrainConfig
 from cotutor.errors import UserError
 from cotutor.students.guidance import GuidedVecEnv
 from cotutor.students.learners import flat, make_learner
@@ -79,7 +79,7 @@ def test_a_value_learner_is_read_like_a_rollout(name):
     """GAE against a sum over the steps that were seen to happen; the replay buffer has been overwritten."""
     never = {"gradient_steps": 0, "exploration_initial_eps": 0.0, "exploration_final_eps": 0.0}
     student = values_of(STUDENTS[name], learning_starts=0, buffer_size=ENVS * 60, **never)
-    config = TrainConfig(ppo=cotutor.config.PPOConfig(steps=40, gae_lambda=0.9))
+    config = TrainConfig(ppo=PPOConfig(steps=40, gae_lambda=0.9))
     read = Read(config)
     model = student.make(student.guided, guide())
     model.learn(80 * ENVS, callback=read)
@@ -94,7 +94,8 @@ def test_a_value_learner_is_read_like_a_rollout(name):
         delta_E = rewards + model.gamma * following_E - values(before)
         advantage_E = delta_E + model.gamma * 0.9 * (1 - dones) * advantage_E
         expected.append(advantage_E)
-    assert any(dones.any() for _, _, dones, _, _ in seen)
+    cut = [info["TimeLimit.truncated"] for *_, infos in seen[:-1] for info in infos]
+    assert any(cut)
     assert read.finished.advantages == pytest.approx(np.array(expected[::-1]), abs=1e-4)
     greedy_N = read.acted_NA.argmax(axis=1)
     assert (read.actions == greedy_N).all()
@@ -108,12 +109,36 @@ def test_a_value_learner_is_read_like_a_rollout(name):
     assert (read.free_NA[~advised_N] == read.acted_NA[~advised_N]).all()
 
 
+@pytest.mark.parametrize("name", ["PPO", "DQN", "QRDQN"])
+def test_what_the_loop_reads_belongs_together_also_when_a_model_learns_again(name):
+    student = STUDENTS[name]
+    task = cotutor.make_task("babyai:GoToRedBallNoDists")
+    config = TrainConfig(teacher="bow", method="realtime", ppo=PPOConfig(steps=16))
+    envs, loop = cotutor.attach(make_envs("text", ENVS), task, config)
+    rollouts, read = [], loop.read_rollout
+    loop.read_rollout = lambda finished: rollouts.append(read(finished)) or rollouts[-1]
+    model = student.make(student.guided, envs)
+    for _ in range(2):
+        model.learn(16 * ENVS * 3 + ENVS, callback=loop)
+    assert len(rollouts) >= 6
+    words = envs.plain.envs[0].get_wrapper_attr("words")
+    for rollout in rollouts:
+        assert len(rollout.contexts) == len(rollout.rewards_N) == len(rollout.actions_N) == 16 * ENVS
+        encoded = np.stack([words.encode(context) for context in rollout.contexts])
+        assert np.array_equal(encoded, rollout.observations["context"])
+        weighted = rollout.observations[PRIOR].any(axis=1)
+        assert (rollout.log_advice_NA[weighted] != 0).any(axis=1).all()
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda: ARS("LinearPolicy", "CartPole-v1"), "ARS cannot be taught"),
         (lambda: STUDENTS["DQN"].make("MultiInputPolicy", guide()), "GuidedDQNPolicy"),
-        (lambda: values_of(STUDENTS["DQN"], buffer_size=200).make(cotutor.GuidedDQNPolicy, guide()), "exceed a round"),
+        (
+            lambda: values_of(STUDENTS["DQN"], buffer_size=200).make(cotutor.GuidedDQNPolicy, guide()),
+            "260 at least",
+        ),
     ],
 )
 def test_what_cannot_be_taught_is_refused_in_a_sentence(make, message):

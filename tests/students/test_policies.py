@@ -55,6 +55,31 @@ def test_stored_log_probabilities_stay_true():
     assert callback.error < 1e-4
 
 
+class FirstSequences(BaseCallback):
+    """The same for a recurrent policy, which trains on padded sequences that begin in the midst of episodes."""
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        self.errors = []
+        for batch in self.model.rollout_buffer.get(24):
+            _, log_prob, _ = self.model.policy.evaluate_actions(
+                batch.observations, batch.actions.long().flatten(), batch.lstm_states, batch.episode_starts
+            )
+            inside = batch.mask > 1e-8
+            self.errors.append(float((log_prob - batch.old_log_prob)[inside].abs().max()))
+
+
+def test_stored_log_probabilities_of_a_recurrent_policy_stay_true():
+    network = {**NETWORK, "lstm_hidden_size": 16}
+    callback = FirstSequences()
+    model = RecurrentPPO(cotutor.GuidedRecurrentPolicy, guide(), n_steps=80, policy_kwargs=network, device="cpu")
+    model.learn(80 * ENVS, callback=callback)
+    assert len(callback.errors) == 14
+    assert max(callback.errors) < 1e-4
+
+
 SHARED = {"enable_critic_lstm": False, "shared_lstm": True}
 
 
@@ -88,7 +113,7 @@ def test_the_values_of_a_guided_policy_do_not_see_the_prior_and_its_choice_does(
     observations = {name: torch.as_tensor(values) for name, values in envs.reset().items()}
     values_EA = policy.values(observations)
     assert torch.equal(values_EA, policy.values({**observations, PRIOR: torch.zeros(ENVS, 7)}))
-    policy.scale = 0.5
+    policy.scale.fill_(0.5)
     for action in range(7):
         gap_E = (values_EA.amax(1) - values_EA[:, action]) / 0.5
         for more, chosen in ((0.1, True), (-0.1, False)):

@@ -16,7 +16,7 @@ def test_discrete_actions_are_counted():
 
 @pytest.mark.parametrize("space", [BOX, gym.spaces.MultiDiscrete([2, 3])])
 def test_other_actions_are_refused_with_what_would_do(space):
-    with pytest.raises(UserError, match=rf"not {type(space).__name__}: cotutor\.enumerated"):
+    with pytest.raises(UserError, match=f"not {type(space).__name__}: cotutor.enumerated"):
         count_actions(space)
 
 

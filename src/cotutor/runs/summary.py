@@ -43,7 +43,8 @@ class Summary:
         trust: Trust over all contexts at the end.
         teacher_tokens: Tokens that went through the language model in training, once for each time a batch of
             questions or lessons was computed; zero for a teacher without one, None also in runs older than the count.
-        shortened_contexts: Distinct contexts that were too long for the teacher and lost their middle.
+        shortened_contexts: Contexts, distinct ones as the teacher read them, that were too long for it and lost their
+            middle.
         accelerator: The CUDA device on which a language model would compute; None on a machine without one.
         transfer: By name, the other tasks on which the finished run was measured: success of the ``"pair"``, of the
             ``"student"`` without any advice and of the taught ``"teacher"`` alone there, and ``"bot_agreement"``, the

@@ -124,11 +124,13 @@ def voting(votes: int, constrained: bool = False) -> Way:
     Args:
         votes: Answers drawn.
         constrained: Whether the server shall hold answers to a JSON schema, which has the phrases as an enumeration.
-            One that does not, and never answers so, raises :class:`UnsupportedError`.
+            If none of the answers is one, :class:`UnsupportedError` is raised.
     """
 
     def count(client: OpenAI, model: str, context: str, phrases: Sequence[str]) -> Heard:
         votes_O, tokens = np.zeros(len(phrases)), 0
+        # an answer of constrained form that is cut would be none, and no token is shorter than a character
+        limit = 32 + max(map(len, phrases)) if constrained else 8 + 2 * max(len(phrase.split()) for phrase in phrases)
         for vote in range(votes):
             first = vote % len(phrases)
             offered = [*phrases[first:], *phrases[:first]]
@@ -136,7 +138,7 @@ def voting(votes: int, constrained: bool = False) -> Way:
             reply = client.chat.completions.create(
                 model=model,
                 messages=[{"role": "user", "content": asked}],
-                max_tokens=2 * max(len(phrase.split()) for phrase in phrases) + (32 if constrained else 8),
+                max_tokens=limit,
                 temperature=1.0,
                 response_format=_schema(offered) if constrained else omit,
             )

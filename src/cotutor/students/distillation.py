@@ -7,9 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.policies import BasePolicy
-from torch import Tensor
 
-from cotutor.students.policies import PRIOR, categorical
+from cotutor.students.policies import PRIOR, as_tensors, categorical
 
 States = dict[str, NDArray[Any]]
 Target = Callable[[States, Sequence[str]], tuple[NDArray[np.floating], NDArray[np.floating]]]
@@ -60,13 +59,14 @@ class Distillation:
             states = {name: values[places] for name, values in self.states.items()}
             target_BA, weight_B = target(states, [self.contexts[place] for place in places])
             if weight_B.any():
-                losses.append(self._step(states, torch.as_tensor(target_BA), torch.as_tensor(weight_B)))
+                losses.append(self._step(states, target_BA, weight_B))
         return float(np.mean(losses)) if losses else 0.0
 
-    def _step(self, states: States, target_BA: Tensor, weight_B: Tensor) -> float:
-        alone = {name: torch.as_tensor(values) for name, values in states.items() if name != PRIOR}
-        alone[PRIOR] = torch.zeros(target_BA.shape)
-        logits_BA = categorical(self.student, alone).logits
+    def _step(self, states: States, target: NDArray[np.floating], weight: NDArray[np.floating]) -> float:
+        device = self.student.device
+        target_BA, weight_B = torch.as_tensor(target, device=device), torch.as_tensor(weight, device=device)
+        alone = {**states, PRIOR: np.zeros(target_BA.shape, dtype=np.float32)}
+        logits_BA = categorical(self.student, as_tensors(self.student, alone)).logits
         loss = -(weight_B * (target_BA * logits_BA).sum(dim=1)).sum() / weight_B.sum()
         self.optimizer.param_groups[0]["lr"] = self.learning_rate * float(weight_B.mean())
         self.optimizer.zero_grad()

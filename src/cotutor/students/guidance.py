@@ -129,6 +129,7 @@ class GuidedVecEnv(VecEnvWrapper):
 
     def reset(self) -> dict[str, NDArray[Any]]:
         observations = cast(dict[str, NDArray[Any]], self.venv.reset())
+        self.steps, self.rewards, self.ended = [], [], []
         for i in range(self.num_envs):
             self._begin(i)
         return self._advise(observations, [info["context"] for info in self.plain.reset_infos])
@@ -153,8 +154,8 @@ class GuidedVecEnv(VecEnvWrapper):
 
     @property
     def waiting(self) -> int:
-        """Steps that have not been handed over yet, without the one whose action is still to be chosen."""
-        return len(self.steps) - 1
+        """Steps taken that have not been handed over yet."""
+        return len(self.rewards)
 
     def take_steps(self, count: int) -> tuple[list[Step], NDArray[np.float32], list[tuple[bool, float]]]:
         """Hands over the last rollout.
@@ -173,7 +174,7 @@ class GuidedVecEnv(VecEnvWrapper):
     def _begin(self, i: int) -> None:
         every, on_probation = self._trial_every(), self.adviser.on_probation
         tried = 1 / every if every else 0.0
-        self.trial_E[i] = self.prior and self.random.random() < tried
+        self.trial_E[i] = self.prior and every > 0 and self.random.random() < tried
         self.with_prior_E[i] = self.prior and self.trial_E[i] == on_probation
         self.chance_E[i] = (tried if on_probation else 1 - tried) if self.prior else 0.0
 

@@ -17,14 +17,12 @@ from stable_baselines3.common.policies import BasePolicy
 
 from cotutor.config import TrainConfig
 from cotutor.errors import UserError
-from cotutor.students.policies import PRIOR, GuidedValueMixin, as_tensors, policy_probabilities
+from cotutor.students.distillation import States
+from cotutor.students.policies import PRIOR, GuidedMixin, GuidedValueMixin, as_tensors, policy_probabilities
 from cotutor.types import FloatArray
-
-Observations = dict[str, NDArray[Any]]
 
 LEAST_EXPLORATION = 0.01
 """Exploration below which the probability of an action that is not the greedy one is not taken to fall."""
-
 
 UNTOLD = torch.zeros(1)
 """Log-probabilities of actions, which the loop does not read."""
@@ -80,19 +78,21 @@ class PolicyLearner:
             prior_NA: The prior in these steps that is to be tried.
             chance_N: With what probability the step's episode was drawn to act with its prior.
         """
+        if not isinstance(self.policy, GuidedMixin):
+            raise UserError(f"{type(self.model).__name__} needs a guided policy of cotutor's, or one with GuidedMixin.")
         observations = {name: flat(values)[rows] for name, values in rollout.observations.items()}
         acted_NA = self._acted(rollout, rows, observations)
         free_NA = tilt(acted_NA, -observations[PRIOR])
         return free_NA, tilt(free_NA, prior_NA), acted_NA
 
-    def _acted(self, rollout: DictRolloutBuffer, rows: NDArray[np.int64], observations: Observations) -> FloatArray:
+    def _acted(self, rollout: DictRolloutBuffer, rows: NDArray[np.int64], observations: States) -> FloatArray:
         return policy_probabilities(self.policy, observations)
 
 
 class MaskedLearner(PolicyLearner):
     """MaskablePPO, whose policy never does what is masked."""
 
-    def _acted(self, rollout: DictRolloutBuffer, rows: NDArray[np.int64], observations: Observations) -> FloatArray:
+    def _acted(self, rollout: DictRolloutBuffer, rows: NDArray[np.int64], observations: States) -> FloatArray:
         assert isinstance(rollout, MaskableDictRolloutBuffer)
         allowed_NA = super()._acted(rollout, rows, observations) * flat(rollout.action_masks)[rows]
         return allowed_NA / allowed_NA.sum(axis=1, keepdims=True)
@@ -106,14 +106,12 @@ class RecurrentLearner(PolicyLearner):
 
     distills = False
 
-    def _acted(self, rollout: DictRolloutBuffer, rows: NDArray[np.int64], observations: Observations) -> FloatArray:
+    def _acted(self, rollout: DictRolloutBuffer, rows: NDArray[np.int64], observations: States) -> FloatArray:
         policy = self.model.policy
         assert isinstance(rollout, RecurrentDictRolloutBuffer) and isinstance(policy, RecurrentActorCriticPolicy)
         hidden, cell = (
-            torch.as_tensor(
-                state.swapaxes(1, 2).reshape(-1, state.shape[1], state.shape[3])[rows].swapaxes(0, 1).copy()
-            )
-            for state in (rollout.hidden_states_pi, rollout.cell_states_pi)
+            torch.as_tensor(flat(states.swapaxes(1, 2))[rows].swapaxes(0, 1).copy(), device=policy.device)
+            for states in (rollout.hidden_states_pi, rollout.cell_states_pi)
         )
         starts_N = torch.as_tensor(flat(rollout.episode_starts)[rows], device=policy.device)
         with torch.no_grad():
@@ -144,7 +142,8 @@ class ValueLearner:
             raise UserError("DQN needs cotutor.GuidedDQNPolicy, and QRDQN cotutor.GuidedQRDQNPolicy.")
         assert isinstance(model.replay_buffer, DictReplayBuffer)
         if steps >= model.replay_buffer.buffer_size:
-            raise UserError(f"buffer_size must exceed a round, ppo.steps x environments = {steps * model.n_envs}.")
+            least = (steps + 1) * model.n_envs
+            raise UserError(f"buffer_size must be {least} at least: ppo.steps and one more, times the environments.")
         self.model = model
         self.policy = model.policy
         self.replay = model.replay_buffer
@@ -153,12 +152,13 @@ class ValueLearner:
 
     def rescale(self, scale: float) -> None:
         """Tells the policy what the advantages vary by."""
-        self.policy.scale = scale
+        self.policy.scale.fill_(scale)
 
     def finished(self, steps: int) -> DictRolloutBuffer | None:
         """Returns the rollout of the last ``steps`` steps in all environments, None if it is not long enough yet."""
         if steps < self.steps:
             return None
+        steps = min(steps, self.replay.buffer_size - 1)
         replay, model = self.replay, self.model
         rollout = DictRolloutBuffer(
             steps,
@@ -186,15 +186,15 @@ class ValueLearner:
     ) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Returns what it would do without a prior, what with this one, and what acted, all of shape (N, A).
 
-        What acted is the mixture over the draw of the trial: a greedy policy hardly ever does what the other would, so
-        only both arms together tell what either is worth, and cancel what is wrong with the values as a baseline.
+        What acted is told as the mixture over the draw of the trial, as if both arms met the same states: a greedy
+        policy hardly ever does what the other would, so only both arms together tell what either is worth (lab notes).
         """
         observations = {name: flat(values)[rows] for name, values in rollout.observations.items()}
         free_NA = self._exploring(observations, np.zeros_like(prior_NA))
         with_prior_NA = self._exploring(observations, prior_NA)
         return free_NA, with_prior_NA, free_NA + chance_N[:, None] * (with_prior_NA - free_NA)
 
-    def _exploring(self, observations: Observations, prior_NA: FloatArray) -> FloatArray:
+    def _exploring(self, observations: States, prior_NA: FloatArray) -> FloatArray:
         greedy_NA = policy_probabilities(self.policy, {**observations, PRIOR: prior_NA.astype(np.float32)})
         exploration = max(self.model.exploration_rate, LEAST_EXPLORATION)
         return (1 - exploration) * greedy_NA + exploration / greedy_NA.shape[1]
@@ -202,7 +202,7 @@ class ValueLearner:
     def _following(self, place: int) -> torch.Tensor:
         return self._values({name: values[place] for name, values in self.replay.next_observations.items()})
 
-    def _values(self, observations: Observations) -> torch.Tensor:
+    def _values(self, observations: States) -> torch.Tensor:
         with torch.no_grad():
             return self.policy.values(as_tensors(self.policy, observations)).amax(dim=1).cpu()
 

@@ -155,7 +155,11 @@ class GuidedValueMixin(BasePolicy):
             measures.
     """
 
-    scale = 1.0
+    scale: Tensor
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.register_buffer("scale", torch.ones(()))
 
     def make_features_extractor(self) -> BaseFeaturesExtractor:
         own = self.features_extractor_class(visible(self.observation_space), **self.features_extractor_kwargs)

@@ -39,7 +39,7 @@ def make_ppo(
     Args:
         envs: What to learn on.
         config: The run.
-        policy: Class of the policy: :class:`cotutor.students.guidance.GuidedPolicy` reads the prior.
+        policy: Class of the policy: :class:`cotutor.students.policies.GuidedPolicy` reads the prior.
         algorithm: PPO or what a method makes of it.
         policy_options: What else the policy's class needs to know.
     """

@@ -15,8 +15,8 @@ def count_actions(space: gym.Space[Any]) -> int:
     """
     if not isinstance(space, gym.spaces.Discrete):
         raise UserError(
-            f"Action advice needs a Discrete action space, not {type(space).__name__}: cotutor.enumerated(env) numbers "
-            "the actions of others, and says what to do where they cannot be counted."
+            f"Action advice needs a Discrete action space, not {type(space).__name__}: cotutor.enumerated(env) makes "
+            "one of MultiDiscrete and MultiBinary ones; of a continuous one, offer some actions that make sense."
         )
     return int(space.n)
 

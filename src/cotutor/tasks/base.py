@@ -54,6 +54,10 @@ class Task(ABC):
     def describe(self, observation: Observation) -> str:
         """Returns the context: the mission and the observation as the teacher reads them."""
 
+    def context(self, observation: Observation) -> str:
+        """Returns what :meth:`describe` says, as text that can be written."""
+        return well_formed(self.describe(observation))
+
     def options(self, context: str) -> tuple[Option, ...]:
         """Returns what the teacher may say in ``context``, always in the same order: as a rule every action."""
         return tuple(Option(name, action) for action, name in enumerate(self.actions))
@@ -164,7 +168,7 @@ class SpokenEnv(gym.Wrapper[Any, int, Any, int]):
 
     def speak(self, observation: Observation) -> tuple[dict[str, NDArray[Any]], str]:
         """Returns an observation as the student reads it, and its context."""
-        context = well_formed(self.task.describe(observation))
-        texts = {"instruction": self.task.instruction(observation), "context": context}
+        context = self.task.context(observation)
+        texts = {"instruction": well_formed(self.task.instruction(observation)), "context": context}
         arrays = self.task.arrays(observation)
         return {**arrays, **{text: self.words.encode(texts[text]) for text in self.texts}}, context

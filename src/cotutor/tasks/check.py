@@ -127,7 +127,7 @@ def _walk(task: Task, seed: int) -> Iterator[Step]:
         observation, _ = env.reset(seed=seed)
         seed, over = seed + 1, False
         while not over:
-            context = task.describe(observation)
+            context = task.context(observation)
             yield env, observation, context
             options = task.options(context)
             action = options[rng.integers(len(options))].action
