@@ -100,7 +100,7 @@ def success(model: BaseAlgorithm, frames: int, callback=None) -> float:
     return float(np.mean([episode["r"] > 0 for episode in model.ep_info_buffer]))
 
 
-SLOW = ("PPO", "MaskablePPO", "RecurrentPPO", "QRDQN")
+SLOW = ("PPO", "A2C", "MaskablePPO", "RecurrentPPO", "QRDQN")
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in STUDENTS])

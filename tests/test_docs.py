@@ -18,6 +18,7 @@ def commands(page: str) -> list[list[str]]:
     return [shlex.split(line) for block in blocks for line in block.replace("\\\n", "").splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "count"), [("index.md", 5), ("own.md", 4)])
 def test_every_command_of_a_page_works(page, count, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

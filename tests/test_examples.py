@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
 
 
-@pytest.mark.parametrize("name", ["own_script.py", "own_dqn.py"])
+@pytest.mark.parametrize("name", ["own_script.py", pytest.param("own_dqn.py", marks=pytest.mark.slow)])
 def test_a_script_runs(name):
     done = subprocess.run([sys.executable, EXAMPLES / name], capture_output=True, text=True, check=False, timeout=200)
     assert done.returncode == 0, done.stderr
