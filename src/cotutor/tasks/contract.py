@@ -121,7 +121,7 @@ def _steps(episodes: Sequence[Episode]) -> Iterator[Step]:
 
 def _described(task: Task, observation: Observation) -> str:
     try:
-        context = task.context(observation)
+        context = task.describe(observation)
     except Exception as error:
         raise UserError(
             f"The task {task.name} cannot describe the observation {observation!r}: {type(error).__name__}: {error}."
@@ -177,7 +177,7 @@ def _repeat(task: Task, episodes: Sequence[Episode], seed: int) -> str:
     for number, episode in enumerate(episodes[:SAME_LENGTH]):
         observation, _ = env.reset(seed=seed + number)
         for count, step in enumerate(episode):
-            told = task.context(observation)
+            told = task.describe(observation)
             observation, reward, terminated, truncated, _ = env.step(step.action)
             came = told, float(reward), bool(terminated), bool(truncated)
             if came != (step.context, step.reward, step.terminated, step.truncated):
