@@ -1,6 +1,7 @@
 """What the loop reads of an algorithm, against what the algorithm did."""
 
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from cotutor.students.guidance import GuidedVecEnv
 from cotutor.students.learners import flat, make_learner
 from cotutor.students.policies import PRIOR
 from tests.students.test_guidance import Constant
-from tests.test_attach import STUDENTS, USEFUL, make_envs
+from tests.test_attach import STUDENTS, TASK, USEFUL, make_envs
 
 ENVS = 4
 
@@ -71,7 +72,7 @@ def test_what_acted_is_what_the_algorithm_says_acted(name):
 
 
 def values_of(student, **changes):
-    return type(student)(**{**student.__dict__, "settings": {**student.settings, **changes}})
+    return dataclasses.replace(student, settings={**student.settings, **changes})
 
 
 @pytest.mark.parametrize("name", ["DQN", "QRDQN"])
@@ -112,9 +113,8 @@ def test_a_value_learner_is_read_like_a_rollout(name):
 @pytest.mark.parametrize("name", ["PPO", "DQN", "QRDQN"])
 def test_what_the_loop_reads_belongs_together_also_when_a_model_learns_again(name):
     student = STUDENTS[name]
-    task = cotutor.make_task("babyai:GoToRedBallNoDists")
     config = TrainConfig(teacher="bow", method="realtime", ppo=PPOConfig(steps=16))
-    envs, loop = cotutor.attach(make_envs("text", ENVS), task, config)
+    envs, loop = cotutor.attach(make_envs("text", ENVS), TASK, config)
     rollouts, read = [], loop.read_rollout
     loop.read_rollout = lambda finished: rollouts.append(read(finished)) or rollouts[-1]
     model = student.make(student.guided, envs)

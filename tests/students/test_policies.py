@@ -8,7 +8,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 import cotutor
 from cotutor.errors import UserError
-from cotutor.students.policies import PRIOR, policy_probabilities
+from cotutor.students.learners import flat
+from cotutor.students.policies import PRIOR, as_tensors, policy_probabilities
 from tests.students.test_guidance import guided
 from tests.students.test_learners import ENVS, guide
 from tests.test_attach import NETWORK, STUDENTS
@@ -42,9 +43,9 @@ class FirstRatios(BaseCallback):
 
     def _on_rollout_end(self) -> None:
         buffer = self.model.rollout_buffer
-        flat = {k: torch.as_tensor(v.reshape(-1, *v.shape[2:])) for k, v in buffer.observations.items()}
+        rows = as_tensors(self.model.policy, {name: flat(values) for name, values in buffer.observations.items()})
         actions = torch.as_tensor(buffer.actions.reshape(-1))
-        _, log_prob, _ = self.model.policy.evaluate_actions(flat, actions)
+        _, log_prob, _ = self.model.policy.evaluate_actions(rows, actions)
         self.error = float((log_prob.detach() - torch.as_tensor(buffer.log_probs.reshape(-1))).abs().max())
 
 

@@ -20,7 +20,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from cotutor.config import TrainConfig
 from cotutor.evaluation import draw, stacked
-from cotutor.students.policies import categorical, policy_probabilities
+from cotutor.students.policies import as_tensors, categorical, policy_probabilities
 from cotutor.students.ppo import make_ppo
 from cotutor.tasks.base import SpokenEnv, Task
 from cotutor.types import FloatArray
@@ -115,7 +115,7 @@ class Worker:
         )
         actions_N = np.concatenate([segment.actions for segment in segments])
         with torch.no_grad():
-            tensors = {name: torch.as_tensor(values) for name, values in observations.items()}
+            tensors = as_tensors(self.ppo.policy, observations)
             values = self.ppo.policy.predict_values(tensors).flatten().double().numpy()
             log_probs_NA = categorical(self.ppo.policy, tensors).logits.numpy()[acted_N]
         ends = np.cumsum([len(segment.observations) for segment in segments])[:-1]

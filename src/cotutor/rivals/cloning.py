@@ -26,7 +26,7 @@ from cotutor.rivals.acting import silence
 from cotutor.rivals.one_way import OneWayLoop, PatientPPO, SetTrust, one_way
 from cotutor.students.distillation import States
 from cotutor.students.learners import flat
-from cotutor.students.policies import PRIOR, GuidedPolicy, categorical
+from cotutor.students.policies import PRIOR, GuidedPolicy, as_tensors, categorical
 from cotutor.students.ppo import make_ppo
 from cotutor.tasks.base import Task
 from cotutor.types import FloatArray
@@ -78,10 +78,9 @@ class CloningLoop(OneWayLoop):
             order_N = random.permutation(len(returns_N))
             for first in range(0, len(order_N), settings.batch_size):
                 places = order_N[first : first + settings.batch_size]
-                batch = {name: torch.as_tensor(values[places]) for name, values in states.items()}
-                cross_entropy = (
-                    -(torch.as_tensor(advice_NA[places]) * categorical(ppo.policy, batch).logits).sum(1).mean()
-                )
+                batch = as_tensors(ppo.policy, {name: values[places] for name, values in states.items()})
+                logits_BA = categorical(ppo.policy, batch).logits
+                cross_entropy = -(torch.as_tensor(advice_NA[places]) * logits_BA).sum(1).mean()
                 error_B = ppo.policy.predict_values(batch).flatten() - torch.as_tensor(returns_N[places])
                 optimizer.zero_grad()
                 (cross_entropy + ppo.vf_coef * error_B.square().mean()).backward()

@@ -1,15 +1,12 @@
 """Option scoring: exact for local models, as exact as it can be for served ones."""
 
-from collections.abc import Sequence
-from typing import Protocol
-
 import torch
-from torch import Tensor
 from transformers import PreTrainedModel
 
 from cotutor.scoring.encoded import EncodedScorer
 from cotutor.scoring.prompts import Prompt, Prompter, Reading
 from cotutor.scoring.rows import RowScorer
+from cotutor.scoring.scorer import Scorer
 from cotutor.scoring.trie import TrieScorer
 from cotutor.types import Option, Question
 
@@ -19,16 +16,6 @@ PROBE_OPTIONS = tuple(
     Option(phrase, 0) for phrase in ("open the door with the key", "open the box", "walk to the door")
 )
 PROBE = [Question(context, PROBE_OPTIONS) for context in ("The door is locked and you hold a key.", "The box is red.")]
-
-
-class Scorer(Protocol):
-    """Something that reads questions (:class:`Reading`) or only scores them, and counts the tokens it computed."""
-
-    tokens: int
-
-    def __call__(self, prompts: Sequence[Prompt]) -> list[Tensor]: ...
-
-    def read(self, prompts: Sequence[Prompt]) -> list[Reading]: ...
 
 
 def make_scorer(model: PreTrainedModel, prompter: Prompter, budget: int) -> Scorer:

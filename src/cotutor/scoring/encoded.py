@@ -4,39 +4,30 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
-from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
 from cotutor.scoring.prompts import Prompt, Reading
+from cotutor.scoring.scorer import Scorer
 
 UNSCORED = -100
 """Label of padding, which transformers takes for no token."""
 
 
-class EncodedScorer:
+class EncodedScorer(Scorer):
     """Scores every option by the decoder, given the encoded context; differentiable.
 
     Args:
         model: An encoder-decoder of transformers, of the T5 family or of BART's.
         batch_size: Most options in one pass of the decoder, if no question has more.
-
-    Attributes:
-        tokens: How many tokens went through encoder and decoder so far, padding included.
     """
 
     def __init__(self, model: PreTrainedModel, batch_size: int = 64) -> None:
-        self.model = model
+        super().__init__(model)
         self.batch_size = batch_size
-        self.tokens = 0
-
-    def __call__(self, prompts: Sequence[Prompt]) -> list[Tensor]:
-        """Returns the log-likelihoods of the options, float32, shape (O,), for every question."""
-        return [reading.scores_O for reading in self.read(prompts)]
 
     def read(self, prompts: Sequence[Prompt]) -> list[Reading]:
-        """Returns scores and the encoder's last state of every question."""
         readings: list[Reading] = []
         most = max(len(prompt.options) for prompt in prompts)
         together = max(1, self.batch_size // most)

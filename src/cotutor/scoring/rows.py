@@ -7,30 +7,22 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from cotutor.scoring.prompts import Prompt, Reading
+from cotutor.scoring.scorer import Scorer
 
 
-class RowScorer:
+class RowScorer(Scorer):
     """Scores every option in a row of its own; differentiable.
 
     Args:
         model: A causal language model of transformers.
         batch_size: Most rows in one forward pass.
-
-    Attributes:
-        tokens: How many tokens went through the model so far, padding included.
     """
 
     def __init__(self, model: PreTrainedModel, batch_size: int = 32) -> None:
-        self.model = model
+        super().__init__(model)
         self.batch_size = batch_size
-        self.tokens = 0
-
-    def __call__(self, prompts: Sequence[Prompt]) -> list[Tensor]:
-        """Returns the log-likelihoods of the options, float32, shape (O,), for every question."""
-        return [reading.scores_O for reading in self.read(prompts)]
 
     def read(self, prompts: Sequence[Prompt]) -> list[Reading]:
-        """Returns scores and hidden state of every question."""
         rows = [(prompt.context_T, option) for prompt in prompts for option in prompt.options]
         batches = [self._read_rows(rows[i : i + self.batch_size]) for i in range(0, len(rows), self.batch_size)]
         sizes = [len(prompt.options) for prompt in prompts]

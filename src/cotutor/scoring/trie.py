@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from cotutor.scoring.prompts import Prompt, Reading
+from cotutor.scoring.scorer import Scorer
 
 ROOT = -1
 
@@ -89,28 +90,19 @@ def _new_nodes(prompt: Prompt, previous: tuple[int, ...]) -> int:
     return len(prompt.context_T) - shared + sum(len(option) - 1 for option in prompt.options)
 
 
-class TrieScorer:
+class TrieScorer(Scorer):
     """Scores options with one forward pass of batch size one per trie; differentiable.
 
     Args:
         model: A causal language model of transformers that honours a 4-D attention mask and position ids.
         budget: Most tokens in a row; a longer question has a row of its own.
-
-    Attributes:
-        tokens: How many tokens went through the model so far.
     """
 
     def __init__(self, model: PreTrainedModel, budget: int) -> None:
-        self.model = model
+        super().__init__(model)
         self.budget = budget
-        self.tokens = 0
-
-    def __call__(self, prompts: Sequence[Prompt]) -> list[Tensor]:
-        """Returns the log-likelihoods of the options, float32, shape (O,), for every question."""
-        return [reading.scores_O for reading in self.read(prompts)]
 
     def read(self, prompts: Sequence[Prompt]) -> list[Reading]:
-        """Returns scores and hidden state of every question."""
         readings: dict[int, Reading] = {}
         for trie, members in pack(prompts, self.budget):
             indices = [index for index, _ in members]

@@ -168,17 +168,19 @@ class ValueLearner:
             gae_lambda=self.gae_lambda,
             n_envs=replay.n_envs,
         )
-        for place in range(replay.pos - steps, replay.pos):
-            observations = {name: values[place] for name, values in replay.observations.items()}
+        places = np.arange(replay.pos - steps, replay.pos)
+        values_TE = self._values(replay.observations, places)
+        following_TE = self._values(replay.next_observations, places)
+        for place, values_E, following_E in zip(places, values_TE, following_TE, strict=True):
             rollout.add(
-                observations,
+                {name: values[place] for name, values in replay.observations.items()},
                 replay.actions[place],
-                replay.rewards[place] + model.gamma * self._following(place).numpy() * replay.timeouts[place],
+                replay.rewards[place] + model.gamma * following_E.numpy() * replay.timeouts[place],
                 replay.dones[place - 1],
-                self._values(observations),
+                values_E,
                 UNTOLD,
             )
-        rollout.compute_returns_and_advantage(self._following(replay.pos - 1), replay.dones[replay.pos - 1])
+        rollout.compute_returns_and_advantage(following_TE[-1], replay.dones[replay.pos - 1])
         return rollout
 
     def policies(
@@ -199,12 +201,12 @@ class ValueLearner:
         exploration = max(self.model.exploration_rate, LEAST_EXPLORATION)
         return (1 - exploration) * greedy_NA + exploration / greedy_NA.shape[1]
 
-    def _following(self, place: int) -> torch.Tensor:
-        return self._values({name: values[place] for name, values in self.replay.next_observations.items()})
-
-    def _values(self, observations: States) -> torch.Tensor:
+    def _values(self, observations: States, places: NDArray[np.int64]) -> torch.Tensor:
+        """Returns V(s), shape (T, E), of the observations that the replay buffer has at T places."""
+        rows = {name: flat(values[places]) for name, values in observations.items()}
         with torch.no_grad():
-            return self.policy.values(as_tensors(self.policy, observations)).amax(dim=1).cpu()
+            values_N = self.policy.values(as_tensors(self.policy, rows)).amax(dim=1).cpu()
+        return values_N.reshape(len(places), -1)
 
 
 Learner = PolicyLearner | ValueLearner

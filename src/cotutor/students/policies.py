@@ -85,25 +85,26 @@ def split(features: Tensor, actions: int) -> tuple[Tensor, Tensor]:
     return features[..., :-actions].contiguous(), features[..., -actions:]
 
 
-def visible(space: gym.Space[Any]) -> gym.spaces.Dict:
-    """Returns what a network may see of a guided observation."""
-    return gym.spaces.Dict({name: box for name, box in entries(space).items() if name != PRIOR})
-
-
-class GuidedMixin(BasePolicy):
-    """Adds the prior to the logits of any actor-critic policy with a shared features extractor and discrete actions.
+class BlindMixin(BasePolicy):
+    """Keeps the prior from the network of a policy.
 
     Attributes:
-        prior_extractor: What carries the prior past the features extractor.
+        prior_extractor: What wraps the features extractor to do so.
     """
+
+    prior_extractor = BlindExtractor
+
+    def make_features_extractor(self) -> BaseFeaturesExtractor:
+        visible = gym.spaces.Dict({name: box for name, box in entries(self.observation_space).items() if name != PRIOR})
+        return self.prior_extractor(self.features_extractor_class(visible, **self.features_extractor_kwargs))
+
+
+class GuidedMixin(BlindMixin):
+    """Adds the prior to the logits of any actor-critic policy with a shared features extractor and discrete actions."""
 
     prior_extractor = PriorExtractor
     action_dist: Any
     action_net: nn.Module
-
-    def make_features_extractor(self) -> BaseFeaturesExtractor:
-        own = self.features_extractor_class(visible(self.observation_space), **self.features_extractor_kwargs)
-        return self.prior_extractor(own)
 
     def _build_mlp_extractor(self) -> None:
         cast(Any, super())._build_mlp_extractor()
@@ -147,7 +148,7 @@ class GuidedRecurrentPolicy(GuidedRecurrentMixin, RecurrentMultiInputActorCritic
     """sb3-contrib's recurrent policy, guided: for RecurrentPPO."""
 
 
-class GuidedValueMixin(BasePolicy):
+class GuidedValueMixin(BlindMixin):
     """Adds the prior to the values of actions when they are chosen, and only then.
 
     Attributes:
@@ -160,10 +161,6 @@ class GuidedValueMixin(BasePolicy):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.register_buffer("scale", torch.ones(()))
-
-    def make_features_extractor(self) -> BaseFeaturesExtractor:
-        own = self.features_extractor_class(visible(self.observation_space), **self.features_extractor_kwargs)
-        return BlindExtractor(own)
 
     def values(self, observations: dict[str, Tensor]) -> Tensor:
         """Returns Q(s, a), shape (B, A)."""

@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium as gym
 from scipy.special import softmax
 
+from cotutor.config import AskingConfig
 from cotutor.text import shortened
 from cotutor.types import Feedback, FloatArray, Lesson, Question
 
@@ -32,7 +33,7 @@ class Teacher(ABC):
     can_learn: bool = False
     privileged: bool = False
     remote: bool = False
-    most_characters: int = 4_000
+    most_characters: int = AskingConfig.most_characters
     listens: bool = False
 
     @property
