@@ -14,6 +14,7 @@ from scipy.special import softmax
 from cotutor.config import AskingConfig, DialogueConfig
 from cotutor.dialogue import ask_again, revise
 from cotutor.memory import FeedbackMemory, Successes
+from cotutor.stateful import Stateful
 from cotutor.tasks.base import Task
 from cotutor.teachers.base import Teacher
 from cotutor.trust import Trust
@@ -83,7 +84,7 @@ def per_action(question: Question, advice_O: FloatArray, actions: int) -> tuple[
     return advice_A, log_advice_A
 
 
-class Adviser:
+class Adviser(Stateful):
     """Advises the student within a budget of questions.
 
     Args:
@@ -96,6 +97,23 @@ class Adviser:
         realtime: Whether feedback revises advice at all.
         probation: Trust up to which the teacher is on probation.
     """
+
+    changes = (
+        "memory",
+        "successes",
+        "trust",
+        "answers",
+        "_guidance",
+        "met",
+        "shortened",
+        "asked",
+        "requested",
+        "_answered",
+        "seconds",
+        "tokens",
+        "elapsed",
+        "waiting_for",
+    )
 
     def __init__(
         self,
@@ -139,6 +157,25 @@ class Adviser:
     def unrewarded(self) -> bool:
         """Whether no reward has told yet what any option is worth."""
         return not self.memory.rows
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the run began, pauses of a run that was interrupted left out."""
+        return time.perf_counter() - self.started
+
+    @elapsed.setter
+    def elapsed(self, seconds: float) -> None:
+        self.started = time.perf_counter() - seconds
+
+    @property
+    def waiting_for(self) -> list[str]:
+        """The contexts that a remote teacher has still to answer; where a run is taken up again, it is asked again."""
+        return [] if self._waiting is None else self._waiting.contexts
+
+    @waiting_for.setter
+    def waiting_for(self, contexts: list[str]) -> None:
+        if contexts:
+            self._waiting = Waiting(contexts, self._asking.submit(self._answer, *self._prepare(contexts)))
 
     def read(self, contexts: Sequence[str]) -> list[str]:
         """Returns the contexts as the teacher reads them; everything else here is about those.
@@ -233,11 +270,10 @@ class Adviser:
         if not contexts:
             return
         self.requested += len(contexts)
-        questions, feedback = self._prepare(contexts)
         if self.teacher.remote:
-            self._waiting = Waiting(list(contexts), self._asking.submit(self._answer, questions, feedback))
+            self.waiting_for = list(contexts)
         else:
-            self._take(contexts, self._answer(questions, feedback))
+            self.ask(contexts)
             self._answered += contexts
 
     def collect(self) -> None:
@@ -362,5 +398,5 @@ class Adviser:
             return 0
         if not self.asking.share or not self.asked:
             return max(0, self.asking.per_round - self.requested)
-        owed = self.asking.share * (time.perf_counter() - self.started) - self.seconds
+        owed = self.asking.share * self.elapsed - self.seconds
         return max(0, int(owed * self.asked / self.seconds))

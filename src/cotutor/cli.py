@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from rich.console import Console
@@ -17,11 +17,23 @@ from rich.table import Table
 from cotutor.config import TrainConfig, from_yaml, merge
 from cotutor.errors import UserError
 
+if TYPE_CHECKING:
+    from cotutor.runs.folder import RunFolder
+    from cotutor.runs.summary import Summary
+
 ABOUT = """A language model teaches a reinforcement learner, and the learner teaches it back.
 
 cotutor --version says which cotutor this is."""
 
 console = Console()
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Go on with a run that was killed or stopped, from its last checkpoint; it ends as if nothing had happened."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run's folder."""
 
 
 @dataclass(frozen=True)
@@ -164,7 +176,9 @@ def main() -> None:
     except UserError as error:
         Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        if str(interrupt):
+            console.print(escape(str(interrupt)), highlight=False, soft_wrap=True)
         sys.exit(130)
     except Exception:
         traceback.print_exc()
@@ -191,6 +205,7 @@ def _parse(arguments: list[str], defaults: TrainConfig) -> "Command":
     train = Train(**{field.name: getattr(defaults, field.name) for field in fields(TrainConfig)})
     commands = (
         Annotated[Train, tyro.conf.subcommand("train", default=train)]
+        | Annotated[Resume, tyro.conf.subcommand("resume")]
         | Annotated[Compare, tyro.conf.subcommand("compare")]
         | Annotated[Climb, tyro.conf.subcommand("climb")]
         | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
@@ -204,11 +219,21 @@ def _parse(arguments: list[str], defaults: TrainConfig) -> "Command":
 
 
 def _train(command: Train) -> None:
-    from cotutor.report import verdict, write_report  # noqa: PLC0415
     from cotutor.train import train  # noqa: PLC0415
 
     config = TrainConfig(**{field.name: getattr(command, field.name) for field in fields(TrainConfig)})
-    folder, summary = train(config, console)
+    _show(*train(config, console))
+
+
+def _resume(command: Resume) -> None:
+    from cotutor.train import resume  # noqa: PLC0415
+
+    _show(*resume(command.run, console))
+
+
+def _show(folder: "RunFolder", summary: "Summary") -> None:
+    from cotutor.report import verdict, write_report  # noqa: PLC0415
+
     report = write_report(folder.path)
     console.print(escape(verdict(summary)), highlight=False, soft_wrap=True)
     console.print(f"The report is in {escape(str(report))}", highlight=False, soft_wrap=True)
@@ -378,9 +403,10 @@ def _doctor(command: Doctor) -> None:
     show(diagnose(), console)
 
 
-Command = Train | Compare | Climb | Evaluate | Replay | Ask | Tasks | CheckTask | Doctor
+Command = Train | Resume | Compare | Climb | Evaluate | Replay | Ask | Tasks | CheckTask | Doctor
 COMMANDS: dict[type, Callable] = {
     Train: _train,
+    Resume: _resume,
     Compare: _compare,
     Climb: _climb,
     Evaluate: _evaluate,

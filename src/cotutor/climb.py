@@ -40,7 +40,7 @@ from cotutor.runs.folder import RunFolder, read_summary, write_whole
 from cotutor.runs.summary import Summary
 from cotutor.shipped import parse, read
 from cotutor.tasks import make_task
-from cotutor.train import train
+from cotutor.train import resume, train
 
 Settings = dict[str, Any]
 
@@ -245,9 +245,12 @@ def climb(
         config = ladder.config(rung, climbs, out, settings)
         folder = RunFolder(config.run_dir or out)
         if not folder.summary.is_file():
-            _clear(out, len(climbs))
             console.print(f"[bold]{rung.task}[/]", highlight=False)
-            train(config, console)
+            if folder.config.is_file() and from_yaml(folder.config) == config:
+                resume(folder.path, console)
+            else:
+                _clear(out, len(climbs))
+                train(config, console)
         elif _alike(from_yaml(folder.config)) != _alike(config):
             raise UserError(f"The run in {folder.path} was made with other settings: choose another --out.")
         if not (folder.path / "report.html").is_file():

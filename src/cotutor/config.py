@@ -295,6 +295,8 @@ class TrainConfig:
     """Other tasks with the same observations, on which pair, student and teacher are measured when training is over."""
     replays: int = 6
     """Held-out episodes of the finished pair kept for the report and ``cotutor replay``; 0 for none."""
+    checkpoint_seconds: float = 60.0
+    """Seconds of training between checkpoints, from which ``cotutor resume`` goes on; 0 for none."""
     threads: int = 0
     """CPU threads; 0 leaves it to torch: one a core, or as many as the environment's OMP_NUM_THREADS says."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -326,6 +328,7 @@ AT_LEAST = {
     "teacher_eval_episodes": 1,
     "agreement_states": 1,
     "replays": 0,
+    "checkpoint_seconds": 0,
     "threads": 0,
     "ppo.envs": 1,
     "ppo.steps": 2,

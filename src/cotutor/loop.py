@@ -25,6 +25,7 @@ from cotutor.config import TrainConfig
 from cotutor.evaluation import Actor, pair_actor, student_actor
 from cotutor.lessons import make_lessons, news, plan_lessons
 from cotutor.memory import AdvantageScale
+from cotutor.stateful import Stateful
 from cotutor.students.distillation import Distillation, States
 from cotutor.students.guidance import GuidedVecEnv
 from cotutor.students.learners import flat, make_learner
@@ -97,7 +98,7 @@ class RoundReport:
     consultations: list[Consultation]
 
 
-class Loop(BaseCallback):
+class Loop(BaseCallback, Stateful):
     """Lets teacher and student teach each other while ``model.learn`` runs.
 
     Args:
@@ -106,6 +107,8 @@ class Loop(BaseCallback):
         config: The run.
         on_round: Called with a report at the end of every round.
     """
+
+    changes = ("adviser", "scale", "round", "distillation", "distillation_loss")
 
     def __init__(
         self, adviser: Adviser, guide: GuidedVecEnv, config: TrainConfig, on_round=lambda report: None

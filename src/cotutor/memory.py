@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from cotutor.stateful import Stateful
 from cotutor.types import Feedback, FloatArray, Question
 
 VISITS, TOTAL, SQUARES, WORKED = range(4)
@@ -12,7 +13,7 @@ FORGOTTEN = 0.05
 """Visits that have decayed below this are dropped."""
 
 
-class AdvantageScale:
+class AdvantageScale(Stateful):
     """Running standard deviation of GAE, with a floor.
 
     Normalising by the statistics of a single rollout would blow critic noise up to full-size feedback whenever a
@@ -22,6 +23,8 @@ class AdvantageScale:
         floor: Smallest scale, in units of return.
         momentum: Share of the past kept when a rollout is added.
     """
+
+    changes = ("mean_square", "weight")
 
     def __init__(self, floor: float, momentum: float = 0.8) -> None:
         self.floor = floor
@@ -39,7 +42,7 @@ class AdvantageScale:
         return max(self.floor, float(np.sqrt(self.mean_square / self.weight))) if self.weight else self.floor
 
 
-class FeedbackMemory:
+class FeedbackMemory(Stateful):
     """Decayed visit counts and advantages per context and action; an option's feedback is that of its action.
 
     Args:
@@ -47,6 +50,8 @@ class FeedbackMemory:
         decay: Factor on everything remembered, once a round.
         shrinkage: k of the shrinkage n / (n + k) of a mean of n visits towards zero.
     """
+
+    changes = ("rows", "stats_CAS")
 
     def __init__(self, actions: int, decay: float, shrinkage: float) -> None:
         self.decay = decay
@@ -109,7 +114,7 @@ class FeedbackMemory:
         return [context for _, context in sorted(known, key=lambda item: (-item[0], item[1]))]
 
 
-class Successes:
+class Successes(Stateful):
     """Decayed counts of what was done in the episodes that succeeded, per context and action.
 
     An episode succeeded if its return is positive. Feedback on a choice vanishes once everybody makes it, for an
@@ -119,6 +124,8 @@ class Successes:
         actions: Number of actions of the environment (A).
         decay: Factor on everything counted, once a round.
     """
+
+    changes = ("done", "running")
 
     def __init__(self, actions: int, decay: float) -> None:
         self.actions = actions

@@ -1,5 +1,6 @@
 """A run from configuration to summary."""
 
+import shutil
 import time
 from collections import deque
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 from rich.console import Console
+from rich.markup import escape
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
@@ -30,10 +32,14 @@ from cotutor.plans.worker import Pursuits, Worker
 from cotutor.replays import record, write_replays
 from cotutor.rivals import make_rival
 from cotutor.runs import folder as runs
+from cotutor.runs.checkpoint import Checkpoint, Checkpoints, read_latest
 from cotutor.runs.folder import RunFolder
 from cotutor.runs.ledger import Ledger
+from cotutor.runs.lock import only_one
 from cotutor.runs.progress import Glance, ProgressDisplay
+from cotutor.runs.stopping import stoppable
 from cotutor.runs.summary import FIRST_POINT, WINDOW, Summary, frames_to_success
+from cotutor.stateful import Stateful
 from cotutor.students.policies import GuidedPolicy
 from cotutor.students.ppo import make_envs, make_ppo, rehearsed_first
 from cotutor.tasks import make_task
@@ -188,7 +194,7 @@ def _planned(task: Task, plan: Plan) -> Plan:
     return Plan(cast(BabyAI, task), plan.worker, plan.config)
 
 
-class Recorder(BaseCallback):
+class Recorder(BaseCallback, Stateful):
     """Writes episodes and rounds into the ledger and shows progress.
 
     Args:
@@ -198,6 +204,8 @@ class Recorder(BaseCallback):
         rehearsing: How many environments, the first ones, rehearse other tasks; their episodes are left out.
         teacher_agreement: Measures the teacher's agreement with the bot, None where there is none.
     """
+
+    changes = ("measured_version", "round", "episodes", "recent", "without_advice", "seconds")
 
     def __init__(
         self,
@@ -226,6 +234,10 @@ class Recorder(BaseCallback):
     def seconds(self) -> float:
         """Seconds of training so far; measuring the teacher is left out."""
         return time.perf_counter() - self.began - self.measuring_seconds
+
+    @seconds.setter
+    def seconds(self, seconds: float) -> None:
+        self.began = time.perf_counter() - self.measuring_seconds - seconds
 
     def keep(self, report: RoundReport) -> None:
         """Takes the loop's report of the round that is about to be recorded."""
@@ -286,39 +298,112 @@ def train(config: TrainConfig, console: Console) -> tuple[RunFolder, Summary]:
 
     Raises:
         UserError: The configuration is out of range, names something unknown, or its folder exists.
+        Stopped: Ctrl-C or SIGTERM came; there is a checkpoint.
     """
     runs.ensure_free(config)
+    run = prepare(config)
+    folder = runs.create(config)
+    with only_one(folder.path, "run"):
+        return carry_out(run, folder, None, console)
+
+
+def resume(path: Path, console: Console) -> tuple[RunFolder, Summary]:
+    """Goes on with a run that was killed or stopped, from its last checkpoint, and ends as it would have ended.
+
+    Args:
+        path: The run's folder.
+        console: Where to show progress.
+
+    Raises:
+        UserError: It is not the folder of such a run, another process is at work there, or it cannot go on.
+        Stopped: As in :func:`train`.
+    """
+    folder, config = runs.open_unfinished(path)
+    with only_one(folder.path, "run"):
+        run = prepare(config)
+        checkpoint = read_latest(folder, lambda words: console.print(escape(words), highlight=False, soft_wrap=True))
+        if checkpoint is None:
+            console.print("There is no checkpoint: the run begins again.", highlight=False)
+            folder.ledger.unlink(missing_ok=True)
+        return carry_out(run, folder, checkpoint, console)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that can begin.
+
+    Attributes:
+        config: Its configuration.
+        pair: Who learns.
+        runs_before: How many runs it goes on from, one after the other.
+        transfer: Other tasks to be measured on, by name.
+        states: States on which teacher and bot are compared.
+    """
+
+    config: TrainConfig
+    pair: Pair
+    runs_before: int
+    transfer: dict[str, Task]
+    states: list[tuple[str, frozenset[int]]]
+
+
+def prepare(config: TrainConfig) -> Prepared:
+    """Makes what a run needs, and writes nothing.
+
+    Raises:
+        UserError: The configuration is out of range or names something unknown.
+    """
     pair = build(config)
     runs_before = 0 if config.start is None else go_on(config, config.start, pair)
     transfer = {name: another_task(config, pair, name) for name in config.transfer}
     states = agreement_states(pair.task, config.agreement_states, seed=0) if _measurable(pair) else []
-    folder = runs.create(config)
+    return Prepared(config, pair, runs_before, transfer, states)
+
+
+def carry_out(
+    run: Prepared, folder: RunFolder, checkpoint: Checkpoint | None, console: Console
+) -> tuple[RunFolder, Summary]:
+    """Trains from a checkpoint, or from the beginning, evaluates, and completes the run's folder."""
+    config, pair = run.config, run.pair
     ledger = Ledger(folder.ledger)
     try:
         with ProgressDisplay(console, config.frames, live=config.teacher != ME) as display:
-            recorder = Recorder(ledger, display, config.enough, pair.rehearsing, _agreement_curve(pair, states))
+            recorder = Recorder(ledger, display, config.enough, pair.rehearsing, _agreement_curve(pair, run.states))
+            rounds = pair.loop or pair.language
+            changing = {"recorder": recorder, "rounds": rounds, "worker": pair.worker}
+            parts = {name: part for name, part in changing.items() if part is not None}
             callbacks: list[BaseCallback] = []
             if pair.worker is not None:
                 callbacks.append(Pursuits(pair.worker))
-            if (rounds := pair.loop or pair.language) is not None:
+            if rounds is not None:
                 rounds.on_round = recorder.keep
                 callbacks.append(rounds)
             callbacks.append(recorder)
+            teacher = None if pair.adviser is None else pair.adviser.teacher
             pair.model.set_logger(Logger(str(folder.path), [TensorBoardOutputFormat(str(folder.path))]))
-            pair.model.learn(config.frames, callback=CallbackList(callbacks))
+            with stoppable(display.say) as stop:
+                callbacks.append(
+                    Checkpoints(folder, parts, teacher, ledger, config.checkpoint_seconds, checkpoint, stop)
+                )
+                pair.model.learn(config.frames, callback=CallbackList(callbacks))
             cost = _cost(pair, recorder)
     finally:
         ledger.close()
-    runs.save_student(folder, pair.model.policy, pair.student, pair.working)
     if pair.adviser is not None:
         pair.adviser.tell()
         pair.adviser.teacher.rest()
+    with runs.writing(folder.path):
         # before anything is measured, which asks about contexts that training never met
-        runs.save_dialogue(folder, pair.adviser)
+        runs.save_student(folder, pair.model.policy, pair.student, pair.working)
+        if pair.adviser is not None:
+            runs.save_dialogue(folder, pair.adviser)
     with console.status("measuring what pair, student and teacher can do on held-out episodes"):
-        summary = replace(_summarise(config, pair, recorder, states, cost, transfer), runs_before=runs_before)
-        write_replays(folder.replays, record(pair, config.student, config.replays, HELD_OUT_SEED))
-    runs.write_summary(folder, summary)
+        summary = _summarise(run, recorder, cost)
+        replays = record(pair, config.student, config.replays, HELD_OUT_SEED)
+    with runs.writing(folder.path):
+        write_replays(folder.replays, replays)
+        runs.write_summary(folder, summary)
+    shutil.rmtree(folder.checkpoints, ignore_errors=True)
     return folder, summary
 
 
@@ -349,9 +434,8 @@ def _cost(pair: Pair, recorder: Recorder) -> dict[str, Any]:
     }
 
 
-def _summarise(
-    config: TrainConfig, pair: Pair, recorder: Recorder, states, cost: dict[str, Any], transfer: dict[str, Task]
-) -> Summary:
+def _summarise(run: Prepared, recorder: Recorder, cost: dict[str, Any]) -> Summary:
+    config, pair, states = run.config, run.pair, run.states
     task, adviser = pair.task, pair.adviser
     remote = adviser is not None and adviser.teacher.remote
     alone = evaluate(task, config.student, pair.alone, config.eval_episodes)
@@ -401,7 +485,8 @@ def _summarise(
         frames_to_success=frames_to_success(recorder.episodes),
         repeatable=not (config.arrows.teacher and (config.asking.share > 0 or remote)),
         **teacher_fields,
-        transfer={name: _measure_transfer(config, pair, other) for name, other in transfer.items()},
+        transfer={name: _measure_transfer(config, pair, other) for name, other in run.transfer.items()},
+        runs_before=run.runs_before,
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from cotutor.stateful import Stateful
 from cotutor.types import FloatArray
 
 
@@ -70,7 +71,7 @@ class Evidence:
         return float(np.sqrt(self.variance)) / max(self.steps, 1.0)
 
 
-class Arms:
+class Arms(Stateful):
     """The controlled trial inside training: returns of episodes with the prior and without, drawn at random.
 
     It measures what removing the advice costs *this* student, who has adapted to it, so it may only lower trust.
@@ -79,6 +80,8 @@ class Arms:
         decay: Factor on what is remembered, once a round.
         margin: Loss of return that counts as none.
     """
+
+    changes = ("stats",)
 
     def __init__(self, decay: float, margin: float) -> None:
         self.decay = decay
@@ -107,7 +110,7 @@ class Arms:
         return 1.0 - float(worth(np.array(alone_mean - advised_mean), np.array(error), -self.margin))
 
 
-class Trust:
+class Trust(Stateful):
     """How much the advice is worth, in [0, 1]: over all contexts first, then per context for what speaks against it.
 
     Args:
@@ -116,6 +119,8 @@ class Trust:
         decay: Factor on the evidence, once a round.
         trial_margin: Return that the student may lose by going without advice and still be said to need none.
     """
+
+    changes = ("overall", "by_context", "arms", "gain_spread")
 
     def __init__(self, margin: float, shrinkage: float, decay: float, trial_margin: float) -> None:
         self.margin = margin

@@ -101,6 +101,9 @@ def test_a_killed_comparison_goes_on_where_it_stopped(tmp_path, sign) -> None:
     assert not (tmp_path / "work" / "red--bag--0" / "summary.json").exists()
     again = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert "2/2 runs" in again.stdout
+    log = (tmp_path / "work" / "red--bag--0.log").read_text()
+    assert ("Stopped after" in log) == (sign == signal.SIGTERM)
+    assert ("begins again" in log) == (sign == signal.SIGKILL)
     assert [run.summary.frames for run in read_all(tmp_path / "out" / "runs")] == [3072, 3072]
     assert (tmp_path / "out" / "README.md").is_file()
     assert (tmp_path / "out" / "report.html").is_file()

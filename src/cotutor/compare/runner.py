@@ -1,4 +1,4 @@
-"""Runs the cells of a recipe: parallel processes, each cell once, and whatever was killed again.
+"""Runs the cells of a recipe: parallel processes, each cell once; whatever was killed goes on.
 
 A finished run is kept as a small JSON file under OUT/runs; the run folders, with ledgers and weights, stay under WORK.
 Both accumulate over days: what is there is not done again.
@@ -153,12 +153,18 @@ def run_recipe(recipe: Recipe, out: Path, work: Path, jobs: int, console: Consol
 
 
 def _start(cell: Cell, work: Path, expected: float) -> Process:
+    """Begins a run, or goes on with one that was interrupted."""
     folder = cell.folder(work)
-    shutil.rmtree(folder, ignore_errors=True)
-    config = folder.with_suffix(".yaml")
-    config.write_text(yaml.safe_dump(cell.settings, sort_keys=False, allow_unicode=True), encoding="utf-8")
-    command = [sys.executable, "-m", "cotutor", "train", "--config", str(config), "--run-dir", str(folder)]
-    with folder.with_suffix(".log").open("wb") as log:
+    command = [sys.executable, "-m", "cotutor"]
+    if _is_of(cell, folder):
+        command += ["resume", str(folder)]
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.with_suffix(".log").unlink(missing_ok=True)
+        config = folder.with_suffix(".yaml")
+        config.write_text(yaml.safe_dump(cell.settings, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        command += ["train", "--config", str(config), "--run-dir", str(folder)]
+    with folder.with_suffix(".log").open("ab") as log:
         # a session of its own: Ctrl-C reaches this process alone, which then ends its runs
         child = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
     return Process(cell, folder, child, expected)
@@ -174,12 +180,16 @@ def _stop(going: Sequence[Process]) -> None:
 def _keep_if_finished(cell: Cell, work: Path, out: Path) -> bool:
     """Keeps a finished run; a folder that another recipe's settings made does not count."""
     folder = cell.folder(work)
-    if not RunFolder(folder).summary.exists():
-        return False
-    if replace(from_yaml(RunFolder(folder).config), run_dir=None) != cell.config:
+    if not RunFolder(folder).summary.exists() or not _is_of(cell, folder):
         return False
     write(keep(folder, cell.task, cell.method, cell.settings), out / "runs")
     return True
+
+
+def _is_of(cell: Cell, folder: Path) -> bool:
+    """Tells whether a run folder was made with the settings of a cell."""
+    config = RunFolder(folder).config
+    return config.exists() and replace(from_yaml(config), run_dir=None) == cell.config
 
 
 def _estimate(cell: Cell, kept: Sequence[KeptRun]) -> tuple[float, bool]:

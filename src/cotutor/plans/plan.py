@@ -27,6 +27,7 @@ from cotutor.plans.subgoals import (
 )
 from cotutor.plans.worker import Observation as Told
 from cotutor.plans.worker import Segment, Worker
+from cotutor.stateful import Stateful
 from cotutor.tasks.babyai import BabyAI, wanted
 from cotutor.tasks.base import Observation, SpokenEnv, Task
 from cotutor.tasks.scene import Scene
@@ -155,7 +156,7 @@ class Plan(Task):
         return NUMBERS[parse(env.unwrapped, env.get_wrapper_attr("seen"))]
 
 
-class PlannedEnv(gym.Wrapper[Any, int, Any, int]):
+class PlannedEnv(gym.Wrapper[Any, int, Any, int], Stateful):
     """A level as whoever plans sees it: an action is a subgoal, a step its pursuit.
 
     The reward of a step is the mission's own, discounted over the pursuit; achieving a subgoal earns nothing here.
@@ -169,6 +170,8 @@ class PlannedEnv(gym.Wrapper[Any, int, Any, int]):
         pursuit: The pursuit under way, or made already and not told yet.
         done: The subgoals achieved in the episode, in their order.
     """
+
+    changes = ("env", "draws", "done")
 
     def __init__(self, plan: Plan, learning: bool) -> None:
         # an observation with a subgoal in the mission's place is spoken like any other; the steps are taken below that
@@ -203,6 +206,11 @@ class PlannedEnv(gym.Wrapper[Any, int, Any, int]):
             self.plan.worker.keep(pursuit.segment)
         info = pursuit.info | {"duration": pursuit.duration, "achieved": pursuit.achieved}
         return *self._speak(info)[:1], pursuit.total, pursuit.terminated, pursuit.truncated, info
+
+    def retrace(self) -> Told:
+        """Does again what was done in the episode, and returns what whoever plans observes then."""
+        self.observation, info = self.instructed.retraceable.retrace()
+        return self._speak(info)[0]
 
     def begin(self, action: int) -> None:
         """Takes a subgoal up."""

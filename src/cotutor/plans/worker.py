@@ -20,6 +20,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from cotutor.config import TrainConfig
 from cotutor.evaluation import draw, stacked
+from cotutor.stateful import Stateful
 from cotutor.students.policies import as_tensors, categorical, policy_probabilities
 from cotutor.students.ppo import make_ppo
 from cotutor.tasks.base import SpokenEnv, Task
@@ -68,7 +69,7 @@ def advantages(rewards: Sequence[float], values: FloatArray, gamma: float, gae_l
     return found_T
 
 
-class Worker:
+class Worker(Stateful):
     """Pursues subgoals.
 
     Args:
@@ -78,6 +79,8 @@ class Worker:
     Attributes:
         frames: Steps taken while learning.
     """
+
+    changes = ("ppo", "segments", "frames")
 
     def __init__(self, task: Task, config: TrainConfig) -> None:
         self.student = config.student

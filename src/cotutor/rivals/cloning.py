@@ -11,6 +11,9 @@ Departures, all in its favour:
 The teacher's turn is part of the budget of frames.
 """
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -32,14 +35,32 @@ from cotutor.tasks.base import Task
 from cotutor.types import FloatArray
 
 
+@dataclass(frozen=True, slots=True)
+class Demonstration:
+    """A rollout of N steps in which the teacher acted.
+
+    Attributes:
+        contexts: The context of each step.
+        observations: The observations by name, shape (N, ...).
+        log_advice_NA: The log-advice at hand.
+        returns_N: λ-returns.
+    """
+
+    contexts: list[str]
+    observations: dict[str, NDArray[Any]]
+    log_advice_NA: FloatArray
+    returns_N: FloatArray
+
+
 class CloningLoop(OneWayLoop):
     """Collects while the teacher acts, clones it once, and stays out of the way from then on."""
 
-    rollouts: list[tuple[Rollout, FloatArray]]
+    changes = (*OneWayLoop.changes, "shown")
+    shown: list[Demonstration]
 
     def _init_callback(self) -> None:
         super()._init_callback()
-        self.rollouts = []
+        self.shown = []
 
     @property
     def actor(self) -> Actor:
@@ -58,7 +79,8 @@ class CloningLoop(OneWayLoop):
 
     def record(self, rollout: Rollout) -> None:
         super().record(rollout)
-        self.rollouts.append((rollout, flat(rollout.buffer.returns).astype(np.float64)))
+        returns_N = flat(rollout.buffer.returns).astype(np.float64)
+        self.shown.append(Demonstration(rollout.contexts, rollout.observations, rollout.log_advice_NA, returns_N))
 
     @property
     def patient(self) -> PatientPPO:
@@ -91,21 +113,21 @@ class CloningLoop(OneWayLoop):
         assert isinstance(trust, SetTrust)
         trust.set = 0.0
         self.adviser.refresh()
-        self.rollouts.clear()
+        self.shown.clear()
         return float(np.mean(losses)) if losses else 0.0
 
     def demonstrations(self) -> tuple[States, NDArray[np.float32], NDArray[np.float32]]:
         """Returns the states on whose contexts there is advice by now, that advice, and their λ-returns."""
-        contexts = [context for rollout, _ in self.rollouts for context in rollout.contexts]
-        then_NA = np.concatenate([rollout.log_advice_NA for rollout, _ in self.rollouts])
+        contexts = [context for each in self.shown for context in each.contexts]
+        then_NA = np.concatenate([each.log_advice_NA for each in self.shown])
         log_advice_NA, _ = self.adviser.recall(contexts, then_NA)
         advised_N = log_advice_NA.any(axis=1)
         states = {
-            name: np.concatenate([rollout.observations[name] for rollout, _ in self.rollouts])[advised_N]
-            for name in self.rollouts[0][0].observations
+            name: np.concatenate([each.observations[name] for each in self.shown])[advised_N]
+            for name in self.shown[0].observations
         }
         states[PRIOR] = np.zeros_like(states[PRIOR])
-        returns_N = np.concatenate([returns for _, returns in self.rollouts])[advised_N]
+        returns_N = np.concatenate([each.returns_N for each in self.shown])[advised_N]
         return states, softmax(log_advice_NA[advised_N], axis=1).astype(np.float32), returns_N.astype(np.float32)
 
 

@@ -48,6 +48,7 @@ from cotutor.config import TrainConfig
 from cotutor.errors import UserError
 from cotutor.evaluation import Actor, Observations
 from cotutor.loop import RoundReport
+from cotutor.stateful import Stateful
 from cotutor.students.policies import IMPOSSIBLE
 from cotutor.students.spaces import count_actions, entries
 from cotutor.tasks.base import SpokenEnv, Task
@@ -62,7 +63,7 @@ LARGEST_NUMBER = 2**24
 """Stable-Baselines3 hands observations over as float32, which counts exactly up to here."""
 
 
-class ContextVecEnv(VecEnvWrapper):
+class ContextVecEnv(VecEnvWrapper, Stateful):
     """Adds the number of the state's context to the observation, and scales the reward.
 
     Args:
@@ -75,6 +76,8 @@ class ContextVecEnv(VecEnvWrapper):
     Raises:
         UserError: The environments step in other processes, or do not observe a Dict of boxes.
     """
+
+    changes = ("texts", "_numbers")
 
     def __init__(self, venv: VecEnv, reward_scale: float = 1.0) -> None:
         space = gym.spaces.Box(0, LARGEST_NUMBER, (1,), dtype=np.int64)
@@ -108,7 +111,7 @@ class ContextVecEnv(VecEnvWrapper):
         return np.array([self._numbers[context]])
 
 
-class LanguagePolicy(ActorCriticPolicy):
+class LanguagePolicy(ActorCriticPolicy, Stateful):
     """An actor-critic policy whose logits and value come from a language model that reads the context.
 
     Its parameters are the LoRA matrices and the value head. The base model is none of them, so that saving, gradient
@@ -128,6 +131,8 @@ class LanguagePolicy(ActorCriticPolicy):
         seconds: Seconds that reading contexts took outside of updates.
         tokens: Tokens that went through the model so far, those of updates included.
     """
+
+    changes = ("asked", "seconds", "tokens")
 
     def __init__(
         self,
@@ -299,13 +304,15 @@ def language_actor(policy: LanguagePolicy) -> Actor:
     return act
 
 
-class LanguageRounds(BaseCallback):
+class LanguageRounds(BaseCallback, Stateful):
     """Counts the rounds of a language policy: a rollout, and PPO's update after it.
 
     Args:
         model: What :func:`make_language_ppo` made.
         on_round: Called with a report when a rollout has ended; the update that it leads to is in the next one.
     """
+
+    changes = ("version", "update_seconds")
 
     def __init__(self, model: PPO, on_round: Callable[[RoundReport], None] = lambda report: None) -> None:
         super().__init__()
@@ -318,6 +325,15 @@ class LanguageRounds(BaseCallback):
     def teacher(self) -> LocalTeacher:
         """The language model."""
         return self.policy.teacher
+
+    @property
+    def version(self) -> int:
+        """How many updates there were."""
+        return self.teacher.version
+
+    @version.setter
+    def version(self, version: int) -> None:
+        self.teacher.version = version
 
     @property
     def actor(self) -> Actor:

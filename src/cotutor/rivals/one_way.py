@@ -11,6 +11,7 @@ from cotutor.adviser import LOG_FLOOR, Adviser, per_action
 from cotutor.attach import make_adviser
 from cotutor.config import TrainConfig
 from cotutor.loop import Loop, Rollout
+from cotutor.stateful import Stateful
 from cotutor.students.guidance import GuidedVecEnv
 from cotutor.tasks.base import Task
 from cotutor.trust import Trust
@@ -21,6 +22,8 @@ GuideClass = Callable[[VecEnv, Adviser, int, int], GuidedVecEnv]
 
 class SetTrust(Trust):
     """Trust that is set from outside and the same in every context."""
+
+    changes = ("set",)
 
     def __init__(self, value: float) -> None:
         super().__init__(margin=0.0, shrinkage=0.0, decay=0.0, trial_margin=0.0)
@@ -82,9 +85,10 @@ def one_way(
     return guide_class(envs, adviser, 0, config.seed), adviser, plain
 
 
-class PatientPPO(PPO):
+class PatientPPO(PPO, Stateful):
     """PPO that does not learn while ``patient``: somebody else acts."""
 
+    changes = ("patient",)
     patient = True
 
     def train(self) -> None:

@@ -2,6 +2,9 @@
 
 import json
 import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
@@ -67,6 +71,10 @@ class RunFolder:
     def dialogue(self) -> Path:
         return self.path / "dialogue"
 
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
 
 def create(config: TrainConfig) -> RunFolder:
     """Makes the folder of a new run and writes its configuration.
@@ -81,7 +89,7 @@ def create(config: TrainConfig) -> RunFolder:
     except OSError as error:
         raise UserError(f"The run folder {path} cannot be made: {error.strerror}.") from error
     folder = RunFolder(path)
-    folder.config.write_text(to_yaml(config), encoding="utf-8")
+    write_whole(folder.config, to_yaml(config))
     return folder
 
 
@@ -103,9 +111,35 @@ def open_run(path: Path) -> tuple[RunFolder, TrainConfig]:
     return folder, from_yaml(folder.config)
 
 
+def open_unfinished(path: Path) -> tuple[RunFolder, TrainConfig]:
+    """Opens a run that was begun and not finished.
+
+    Raises:
+        UserError: ``path`` is not the folder of one.
+    """
+    folder = RunFolder(path)
+    if not folder.config.is_file():
+        raise UserError(f"{path} is not the folder of a run: it has no config.yaml.")
+    if folder.summary.is_file():
+        raise UserError(f"The run in {path} is finished: there is nothing to go on with.")
+    return folder, from_yaml(folder.config)
+
+
 def write_summary(folder: RunFolder, summary: Summary) -> None:
     """Writes the summary at once or not at all."""
     write_whole(folder.summary, json.dumps(asdict(summary), indent=2) + "\n")
+
+
+@contextmanager
+def writing(run: Path) -> Iterator[None]:
+    """Raises UserError, in one sentence, where what is written inside finds a full disk or a folder to read only."""
+    try:
+        yield
+    except (OSError, SafetensorError, sqlite3.Error) as error:
+        raise UserError(
+            f"The run in {run} cannot be written: {' '.join(str(error).split())}. When it can, this goes on: "
+            f"cotutor resume {run}"
+        ) from error
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -152,9 +186,9 @@ def load_pair(folder: RunFolder, policy: BasePolicy, worker: BasePolicy | None) 
 
 def save_dialogue(folder: RunFolder, adviser: Adviser) -> None:
     """Writes the teacher, and what the pair knows beside its weights: answers, feedback memory and trust."""
-    folder.teacher.mkdir()
+    folder.teacher.mkdir(exist_ok=True)
     adviser.teacher.save(folder.teacher)
-    folder.dialogue.mkdir()
+    folder.dialogue.mkdir(exist_ok=True)
     memory, trust = adviser.memory, adviser.trust
     save_arrays({"feedback": memory.stats_CAS[: len(memory.rows)]}, folder.dialogue / "memory.safetensors")
     state: dict[str, Any] = {

@@ -9,36 +9,40 @@ import numpy as np
 
 from cotutor.errors import UserError
 from cotutor.loop import RoundReport
+from cotutor.runs.folder import writing
 from cotutor.types import Consultation, FloatArray
 
 SCHEMA = """
-CREATE TABLE rounds (
+CREATE TABLE IF NOT EXISTS rounds (
     round INTEGER PRIMARY KEY, frames INTEGER NOT NULL, seconds REAL NOT NULL, success REAL, trust REAL,
     gain REAL, asked INTEGER, teacher_seconds REAL, teacher_updates INTEGER, lesson_loss REAL,
     distillation_loss REAL, teacher_agreement REAL
 );
-CREATE TABLE episodes (
+CREATE TABLE IF NOT EXISTS episodes (
     frames INTEGER NOT NULL, trial INTEGER NOT NULL, return REAL NOT NULL, length INTEGER NOT NULL,
     success INTEGER NOT NULL
 );
-CREATE TABLE consultations (
+CREATE TABLE IF NOT EXISTS consultations (
     round INTEGER NOT NULL, context TEXT NOT NULL, options TEXT NOT NULL, raw TEXT NOT NULL, calibrated TEXT NOT NULL,
     revised TEXT NOT NULL, visits TEXT NOT NULL, advantage TEXT NOT NULL, spread TEXT NOT NULL, trust REAL NOT NULL,
     teacher_version INTEGER NOT NULL
 );
 """
+TABLES = ("rounds", "episodes", "consultations")
 
 
 class Ledger:
     """Writes the ledger of a run; lists are stored as JSON, one number per option.
 
     Args:
-        path: The file, made anew.
+        path: The file; made, if there is none.
     """
 
     def __init__(self, path: Path) -> None:
+        self.run = path.parent
         self.database = sqlite3.connect(path)
-        self.database.executescript(SCHEMA)
+        with writing(self.run):
+            self.database.executescript(SCHEMA)
 
     def add_round(
         self,
@@ -63,13 +67,14 @@ class Ledger:
                 report.distillation_loss,
             )
         )
-        self.database.execute(
-            f"INSERT INTO rounds VALUES ({','.join('?' * 12)})",
-            (round_number, frames, seconds, success, *taught, agreement),
-        )
-        if report is not None:
-            self.add_consultations(report.consultations)
-        self.database.commit()
+        with writing(self.run):
+            self.database.execute(
+                f"INSERT INTO rounds VALUES ({','.join('?' * 12)})",
+                (round_number, frames, seconds, success, *taught, agreement),
+            )
+            if report is not None:
+                self.add_consultations(report.consultations)
+            self.database.commit()
 
     def add_episode(self, frames: int, trial: bool, episode_return: float, length: int, success: bool) -> None:
         """Adds a finished training episode; committed with its round."""
@@ -84,8 +89,22 @@ class Ledger:
             f"INSERT INTO consultations VALUES ({','.join('?' * 11)})", (_row(entry) for entry in consultations)
         )
 
-    def close(self) -> None:
+    def size(self) -> dict[str, int]:
+        """Returns the number of the last row of each table, −1 where there is none."""
+        return {
+            table: self.database.execute(f"SELECT coalesce(max(rowid), -1) FROM {table}").fetchone()[0]
+            for table in TABLES
+        }
+
+    def cut(self, size: dict[str, int]) -> None:
+        """Removes the rows after those that :meth:`size` told of."""
+        for table in TABLES:
+            self.database.execute(f"DELETE FROM {table} WHERE rowid > ?", (size[table],))
         self.database.commit()
+
+    def close(self) -> None:
+        with writing(self.run):
+            self.database.commit()
         self.database.close()
 
 

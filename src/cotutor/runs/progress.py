@@ -70,6 +70,10 @@ class ProgressDisplay:
     def __exit__(self, *failure: object) -> None:
         self.bar.stop()
 
+    def say(self, words: str) -> None:
+        """Shows a sentence above the line."""
+        self.console.print(words, highlight=False, soft_wrap=True)
+
     def show(self, glance: Glance) -> None:
         """Shows the run as it is now."""
         if self.live:

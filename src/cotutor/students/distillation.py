@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.policies import BasePolicy
 
+from cotutor.stateful import Stateful
 from cotutor.students.policies import PRIOR, as_tensors, categorical
 
 States = dict[str, NDArray[Any]]
@@ -15,7 +16,7 @@ Target = Callable[[States, Sequence[str]], tuple[NDArray[np.floating], NDArray[n
 """Gives what is to be learnt in B states with their contexts: probabilities, shape (B, A), and weights, shape (B,)."""
 
 
-class Distillation:
+class Distillation(Stateful):
     """Minimises CE(target, π_θ(·|s)) of a student without prior over remembered states.
 
     Targets are looked up when a state is drawn, so a remembered state is taught the newest advice on its context.
@@ -29,6 +30,8 @@ class Distillation:
         batch_size: States in a gradient step.
         seed: Seed of the draws.
     """
+
+    changes = ("student", "optimizer", "random", "states", "contexts", "seen")
 
     def __init__(self, student: BasePolicy, capacity: int, learning_rate: float, batch_size: int, seed: int) -> None:
         self.student = student

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper
 
 from cotutor.errors import UserError
+from cotutor.stateful import Stateful
 from cotutor.students.policies import PRIOR
 from cotutor.students.spaces import count_actions, entries
 
@@ -65,7 +66,7 @@ class Step:
     episode_E: NDArray[np.int64]
 
 
-class GuidedVecEnv(VecEnvWrapper):
+class GuidedVecEnv(VecEnvWrapper, Stateful):
     """Puts the prior into the observation, runs the controlled trial, and remembers what was advised.
 
     One episode in ``trial_every``, drawn at random, is the trial: it acts without the prior. While the teacher is on
@@ -88,6 +89,7 @@ class GuidedVecEnv(VecEnvWrapper):
         entry: Name of the observation's entry that tells the student something.
     """
 
+    changes = ("random", "trial_E", "with_prior_E", "chance_E", "episode_E", "steps", "rewards", "ended")
     entry = PRIOR
 
     def __init__(

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cotutor.errors import UserError
+from cotutor.stateful import Stateful
+from cotutor.tasks.retraceable import Retraceable
 from cotutor.tasks.scene import Scene
 from cotutor.tasks.words import Words
 from cotutor.text import well_formed
@@ -130,7 +132,7 @@ AGREEMENT_SEED = 2_000_000_000
 """States on which a teacher's agreement with the expert is measured come from episodes seeded from here on."""
 
 
-class SpokenEnv(gym.Wrapper[Any, int, Any, int]):
+class SpokenEnv(gym.Wrapper[Any, int, Any, int], Stateful):
     """A task's environment as a Stable-Baselines3 student sees it.
 
     The observation is a Dict: the task's arrays, ``instruction`` (word numbers, ``max_words``) and, with
@@ -142,8 +144,11 @@ class SpokenEnv(gym.Wrapper[Any, int, Any, int]):
         student: ``"text"`` to let the student read the context too, ``"image"`` to keep it from it.
     """
 
+    changes = ("env",)
+
     def __init__(self, task: Task, student: str) -> None:
-        super().__init__(task.make_env())
+        self.retraceable = Retraceable(task.make_env())
+        super().__init__(self.retraceable)
         self.task = task
         self.words = Words(task.vocabulary, task.max_words)
         self.texts = ("instruction", "context") if student == "text" else ("instruction",)
@@ -161,6 +166,10 @@ class SpokenEnv(gym.Wrapper[Any, int, Any, int]):
 
     def expert_action(self) -> int:
         return self.task.expert_action(self.env)
+
+    def retrace(self) -> dict[str, NDArray[Any]]:
+        """Does again what was done in the episode, and returns what is observed then."""
+        return self._speak(*self.retraceable.retrace())[0]
 
     def _speak(self, observation: Observation, info: dict[str, Any]) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         spoken, info["context"] = self.speak(observation)
