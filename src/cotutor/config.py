@@ -267,8 +267,8 @@ class TrainConfig:
     method: str = "mutual"
     """ppo, one-way, realtime, lasting or mutual; or a rival: annealed, hints, bc, llm-alone or llm-policy."""
     teacher: str = "smollm2"
-    """smollm2, oracle, random, uniform, adversarial, bow, untrained, a model's folder, hf:ORG/MODEL, openai:MODEL, or
-    your own module:Class."""
+    """smollm2, oracle, random, uniform, adversarial, turncoat, bow, untrained, a model's folder, hf:ORG/MODEL,
+    openai:MODEL, or your own module:Class."""
     student: Literal["text", "image"] = "text"
     """Whether the student reads the teacher's context too (text) or not (image)."""
     seed: int = 0

@@ -10,7 +10,7 @@ import pytest
 
 from cotutor.errors import UserError
 from cotutor.tasks import make_task
-from cotutor.teachers import Adversarial, BagOfWords, Oracle, Random, Uniform, make_teacher
+from cotutor.teachers import Adversarial, BagOfWords, Oracle, Random, Turncoat, Uniform, make_teacher
 from cotutor.teachers.learning import minibatches
 from cotutor.types import Lesson, Option, Question
 
@@ -128,3 +128,15 @@ def test_an_oracle_needs_an_expert():
 def test_teachers_without_a_language_model_import_none():
     code = "import sys, cotutor.teachers; sys.exit(bool({'transformers', 'peft'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_turncoat_is_right_until_it_is_trusted_and_knows_after_a_pause_which_it_is(tmp_path):
+    teacher, again = Turncoat(task()), Turncoat(task())
+    env = cast(Any, None)
+    teacher.loyal = 2
+    assert teacher.score_state(env, LEFT).argmax() == 2
+    teacher.save(tmp_path)
+    again.load(tmp_path)
+    for each in (teacher, again):
+        assert each.score_state(env, LEFT).argmin() == 2
+        assert each.score_state(env, LEFT).argmin() == 2

@@ -206,7 +206,7 @@ def _need(cell: Cell) -> str:
     config = cell.config
     if config.arrows.language_policy:
         return "language policy"
-    if not config.arrows.teacher or config.teacher in ("random", "uniform", "bow", "oracle", "adversarial"):
+    if not config.arrows.teacher or config.teacher in ("random", "uniform", "bow", "oracle", "adversarial", "turncoat"):
         return "student"
     return "language model"
 

@@ -10,17 +10,28 @@ from cotutor.tasks.base import Task
 from cotutor.teachers.base import Teacher
 from cotutor.teachers.bow import BagOfWords
 from cotutor.teachers.human import Human
-from cotutor.teachers.scripted import Adversarial, Oracle, Random, Uniform
+from cotutor.teachers.scripted import Adversarial, Oracle, Random, Turncoat, Uniform
 
-__all__ = ["ME", "Adversarial", "BagOfWords", "Human", "Oracle", "Random", "Teacher", "Uniform", "make_teacher"]
+__all__ = [
+    "ME",
+    "Adversarial",
+    "BagOfWords",
+    "Human",
+    "Oracle",
+    "Random",
+    "Teacher",
+    "Turncoat",
+    "Uniform",
+    "make_teacher",
+]
 
 NAMES = (
-    "smollm2, me, untrained, bow, oracle, adversarial, random, uniform, hf:ORG/MODEL, openai:MODEL[@URL], a folder "
-    "or your own module:Class"
+    "smollm2, me, untrained, bow, oracle, adversarial, turncoat, random, uniform, hf:ORG/MODEL, openai:MODEL[@URL], a "
+    "folder or your own module:Class"
 )
 ME = "me"
 SERVED = "openai:"
-PRIVILEGED = {"oracle": Oracle, "adversarial": Adversarial}
+PRIVILEGED = {"oracle": Oracle, "adversarial": Adversarial, "turncoat": Turncoat}
 SIMPLE = {"bow": BagOfWords, "random": Random, "uniform": lambda _: Uniform(), ME: lambda _: Human()}
 
 
@@ -39,7 +50,8 @@ def make_teacher(
 
     Args:
         name: ``smollm2`` (the embedded model), ``me`` (a person at the terminal), ``untrained`` (the embedded model
-            with random weights), ``bow``, ``oracle``, ``adversarial``, ``random``, ``uniform``, ``hf:ORG/MODEL``, the
+            with random weights), ``bow``, ``oracle``, ``adversarial``,
+            ``turncoat``, ``random``, ``uniform``, ``hf:ORG/MODEL``, the
             folder of a model, ``openai:MODEL`` or ``openai:MODEL@URL`` for one behind an OpenAI-compatible server, or
             ``module:Class`` or ``file.py:Class`` for one of the user's own, which is made with ``task`` and ``seed``.
         task: What is to be taught.

@@ -1,7 +1,9 @@
 """Teachers without a model: controls, from perfect to harmful."""
 
+import json
 import zlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -13,6 +15,8 @@ from cotutor.types import FloatArray, Question
 
 CERTAIN = 10.0
 """By how much an oracle's option leads, in nats."""
+LOYAL = 12_000
+TURNCOAT = "turncoat.json"
 
 
 class Uniform(Teacher):
@@ -66,3 +70,26 @@ class Adversarial(Oracle):
     """Advises anything but what the expert would do."""
 
     lead = -CERTAIN
+
+
+class Turncoat(Oracle):
+    """Advises like the oracle until it is trusted, and then the opposite: a teacher that breaks in the middle of a run.
+
+    Attributes:
+        loyal: States in which it still says what is right.
+    """
+
+    def __init__(self, task: Task) -> None:
+        super().__init__(task)
+        self.loyal = LOYAL
+
+    def score_state(self, env: gym.Env[Any, Any], question: Question) -> FloatArray:
+        self.loyal = max(0, self.loyal - 1)
+        right_O = super().score_state(env, question)
+        return right_O if self.loyal else -right_O
+
+    def save(self, folder: Path) -> None:
+        (folder / TURNCOAT).write_text(json.dumps({"loyal": self.loyal}) + "\n")
+
+    def load(self, folder: Path) -> None:
+        self.loyal = json.loads((folder / TURNCOAT).read_text())["loyal"]
