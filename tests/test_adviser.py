@@ -11,10 +11,11 @@ from scipy.special import softmax
 from cotutor.adviser import Adviser
 from cotutor.attach import make_adviser
 from cotutor.config import AskingConfig, TrainConfig
-from cotutor.errors import UserError
+from cotutor.errors import SilentTeacherError
 from cotutor.tasks import make_task
 from cotutor.teachers import Uniform
 from cotutor.train import build
+from cotutor.types import Failure
 
 TASK = make_task("babyai:GoToRedBall")
 CONTEXTS = [f"Mission: go to the red ball. The red ball is {number} steps away." for number in range(6)]
@@ -119,7 +120,7 @@ class Remote(Uniform):
     def score(self, questions):
         assert self.allowed.wait(timeout=20)
         if self.fails:
-            raise UserError("There is no server any more.")
+            raise SilentTeacherError("away", "There is no server any more.")
         return super().score(questions)
 
 
@@ -150,9 +151,18 @@ def test_the_student_goes_on_while_a_remote_teacher_thinks_and_has_the_answers_w
     assert asking.taken_up() == CONTEXTS[:3]
 
 
-def test_what_a_remote_teacher_could_not_do_is_said_when_its_answers_are_due():
+def test_what_a_remote_teacher_could_not_do_is_noted_once_and_asked_again_after_a_pause():
     asking, teacher = remote()
     teacher.fails = True
     teacher.allowed.set()
-    with pytest.raises(UserError, match="no server any more"):
-        answered(asking)
+    answered(asking)
+    assert asking.failures() == [Failure("away", "There is no server any more.")]
+    assert asking.failures() == [] and asking.asked == 0
+    assert asking.breaker.open and asking.choose() == []
+    teacher.fails, asking.breaker.until = False, 0.0
+    assert len(asking.choose()) == 1
+    asking.request(asking.choose())
+    answered(asking)
+    assert not asking.breaker.open and asking.asked == 1
+    asking.taken_up()
+    assert len(asking.choose()) == 3

@@ -11,14 +11,16 @@ import gymnasium as gym
 import numpy as np
 from scipy.special import softmax
 
+from cotutor.breaker import Breaker
 from cotutor.config import AskingConfig, DialogueConfig
 from cotutor.dialogue import ask_again, revise
+from cotutor.errors import SilentTeacherError
 from cotutor.memory import FeedbackMemory, Successes
 from cotutor.stateful import Stateful
 from cotutor.tasks.base import Task
 from cotutor.teachers.base import Teacher
 from cotutor.trust import Trust
-from cotutor.types import Consultation, Feedback, FloatArray, Question
+from cotutor.types import Consultation, Failure, Feedback, FloatArray, Question
 
 LOG_FLOOR = 1e-4
 
@@ -142,6 +144,8 @@ class Adviser(Stateful):
         self.requested = 0
         self._answered: list[str] = []
         self._waiting: Waiting | None = None
+        self.breaker = Breaker()
+        self._failures: list[Failure] = []
         self._asking = ThreadPoolExecutor(1, "teacher")
         self.seconds = 0.0
         self.tokens = 0
@@ -277,16 +281,38 @@ class Adviser(Stateful):
             self._answered += contexts
 
     def collect(self) -> None:
-        """Takes up a remote teacher's answers, if they have come.
-
-        Raises:
-            UserError: The teacher could not answer.
-        """
+        """Takes up a remote teacher's answers, if they have come, or takes note that it could not answer."""
         if self._waiting is not None and self._waiting.reply.done():
-            contexts, reply = self._waiting.contexts, self._waiting.reply.result()
+            contexts, reply = self._waiting.contexts, self._waiting.reply
             self._waiting = None
-            self._take(contexts, reply)
-            self._answered += contexts
+            with self._noting_silence():
+                self._take(contexts, reply.result())
+                self._answered += contexts
+
+    def calibrate(self, contexts: Sequence[str]) -> bool:
+        """Calibrates the teacher on contexts; False if it could not answer."""
+        with self.clock(), self._noting_silence():
+            self.teacher.calibrate([self.task.question(context) for context in contexts])
+        return not self.breaker.open
+
+    def fail(self, failure: Failure) -> None:
+        """Takes note of something that the teacher could not do."""
+        self._failures.append(failure)
+
+    def failures(self) -> list[Failure]:
+        """Returns what the teacher could not do since this was last called."""
+        failures, self._failures = self._failures, []
+        return failures
+
+    @contextmanager
+    def _noting_silence(self) -> Iterator[None]:
+        try:
+            yield
+        except SilentTeacherError as error:
+            self.breaker.failed()
+            self.fail(Failure(error.kind, str(error)))
+        else:
+            self.breaker.answered()
 
     def tell(self) -> None:
         """Tells a teacher that listens what came of its advice."""
@@ -397,6 +423,6 @@ class Adviser(Stateful):
         if self.teacher.privileged or self._waiting is not None:
             return 0
         if not self.asking.share or not self.asked:
-            return max(0, self.asking.per_round - self.requested)
+            return self.breaker.most(max(0, self.asking.per_round - self.requested))
         owed = self.asking.share * self.elapsed - self.seconds
-        return max(0, int(owed * self.asked / self.seconds))
+        return self.breaker.most(max(0, int(owed * self.asked / self.seconds)))

@@ -1,4 +1,4 @@
-"""The one exception that stands for a mistake of the user's."""
+"""What may go wrong that is no failure of ours."""
 
 
 class UserError(Exception):
@@ -6,3 +6,20 @@ class UserError(Exception):
 
     The command prints the message and exits with code 2. Anything else is a failure of ours, exit code 1.
     """
+
+
+class SilentTeacherError(UserError):
+    """A teacher elsewhere could not answer, and may be able to later.
+
+    Args:
+        kind: What happened, in a word or two.
+        message: The same as a sentence for the user.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class LessonError(Exception):
+    """A lesson would have spoilt the teacher, and was taken back; the message says by what that was seen."""

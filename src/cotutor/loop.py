@@ -10,7 +10,7 @@
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from stable_baselines3.common.policies import BasePolicy
 
 from cotutor.adviser import Adviser
 from cotutor.config import TrainConfig
+from cotutor.errors import LessonError
 from cotutor.evaluation import Actor, pair_actor, student_actor
 from cotutor.lessons import make_lessons, news, plan_lessons
 from cotutor.memory import AdvantageScale
@@ -31,7 +32,7 @@ from cotutor.students.guidance import GuidedVecEnv
 from cotutor.students.learners import flat, make_learner
 from cotutor.students.policies import PRIOR, policy_probabilities
 from cotutor.trust import gains
-from cotutor.types import Consultation, FloatArray
+from cotutor.types import Consultation, Failure, FloatArray
 
 REFERENCE_CONTEXTS = 64
 
@@ -84,6 +85,8 @@ class RoundReport:
         lesson_loss: Loss of this round's lessons, None without any.
         distillation_loss: Loss of the last distillation, None without any.
         consultations: Questions put in this round.
+        failures: What the teacher could not do since the last report.
+        silent: Whether it did not answer when it was last asked.
     """
 
     round: int
@@ -96,6 +99,8 @@ class RoundReport:
     lesson_loss: float | None
     distillation_loss: float | None
     consultations: list[Consultation]
+    failures: list[Failure] = field(default_factory=list)
+    silent: bool = False
 
 
 class Loop(BaseCallback, Stateful):
@@ -254,10 +259,8 @@ class Loop(BaseCallback, Stateful):
         """
         contexts = self.adviser.choose()
         if contexts and not self.adviser.asked:
-            task = self.adviser.task
-            references = task.references(contexts[:REFERENCE_CONTEXTS])
-            with self.adviser.clock():
-                self.adviser.teacher.calibrate([task.question(reference) for reference in references])
+            if not self.adviser.calibrate(self.adviser.task.references(contexts[:REFERENCE_CONTEXTS])):
+                return []
             self.adviser.recalibrate()
         if contexts:
             self.adviser.tell()
@@ -265,7 +268,10 @@ class Loop(BaseCallback, Stateful):
         return self.adviser.taken_up()
 
     def teach(self) -> float | None:
-        """Fine-tunes the teacher on lessons, if they say news; feedback that made them is not counted again."""
+        """Fine-tunes the teacher on lessons, if they say news; feedback that made them is not counted again.
+
+        An update that would spoil the teacher is taken back and noted, and its feedback stays.
+        """
         adviser, config = self.adviser, self.config.lessons
         contexts = plan_lessons(adviser, config)
         if not contexts:
@@ -277,10 +283,15 @@ class Loop(BaseCallback, Stateful):
         lessons = make_lessons(adviser, contexts, config)
         if news(adviser, lessons) < config.least_news:
             return None
+        try:
+            with adviser.clock():
+                loss = adviser.teacher.learn(lessons, config.steps)
+        except LessonError as error:
+            adviser.fail(Failure("update taken back", str(error)))
+            return None
         if config.of == "feedback":
             adviser.settle(contexts)
-        with adviser.clock():
-            return adviser.teacher.learn(lessons, config.steps)
+        return loss
 
     def _pair_target(self, states: States, contexts: Sequence[str]) -> tuple[FloatArray, FloatArray]:
         """Returns what the pair would do now in remembered states, and equal weights."""
@@ -310,4 +321,6 @@ class Loop(BaseCallback, Stateful):
             lesson_loss=loss,
             distillation_loss=self.distillation_loss,
             consultations=[adviser.consultation(self.round, context) for context in asked],
+            failures=adviser.failures(),
+            silent=adviser.breaker.open,
         )

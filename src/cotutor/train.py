@@ -3,6 +3,8 @@
 import shutil
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle, islice
@@ -22,7 +24,7 @@ from stable_baselines3.common.vec_env import VecMonitor
 from cotutor.adviser import Adviser
 from cotutor.attach import attach
 from cotutor.config import TrainConfig, validate
-from cotutor.errors import UserError
+from cotutor.errors import SilentTeacherError, UserError
 from cotutor.evaluation import Actor, bot_agreement, evaluate, student_actor, success, teacher_actor
 from cotutor.hardware import accelerator
 from cotutor.loop import Loop, RoundReport
@@ -205,7 +207,7 @@ class Recorder(BaseCallback, Stateful):
         teacher_agreement: Measures the teacher's agreement with the bot, None where there is none.
     """
 
-    changes = ("measured_version", "round", "episodes", "recent", "without_advice", "seconds")
+    changes = ("measured_version", "round", "failures", "episodes", "recent", "without_advice", "seconds")
 
     def __init__(
         self,
@@ -223,6 +225,7 @@ class Recorder(BaseCallback, Stateful):
         self.teacher_agreement = teacher_agreement
         self.measured_version = -1
         self.round = 0
+        self.failures = 0
         self.report: RoundReport | None = None
         self.episodes: list[tuple[int, bool]] = []
         self.recent: deque[bool] = deque(maxlen=WINDOW)
@@ -242,6 +245,7 @@ class Recorder(BaseCallback, Stateful):
     def keep(self, report: RoundReport) -> None:
         """Takes the loop's report of the round that is about to be recorded."""
         self.report = report
+        self.failures += len(report.failures)
 
     def _on_step(self) -> bool:
         for info in self.locals["infos"][self.rehearsing :]:
@@ -270,6 +274,7 @@ class Recorder(BaseCallback, Stateful):
                 trust=report.trust if report else None,
                 teacher_share=report.teacher_seconds / self.seconds if report else None,
                 asked=report.asked if report else 0,
+                silent=report.silent if report else False,
             )
         )
         if success is not None:
@@ -397,7 +402,7 @@ def carry_out(
         runs.save_student(folder, pair.model.policy, pair.student, pair.working)
         if pair.adviser is not None:
             runs.save_dialogue(folder, pair.adviser)
-    with console.status("measuring what pair, student and teacher can do on held-out episodes"):
+    with console.status("measuring what pair, student and teacher can do on held-out episodes"), _going_on(folder):
         summary = _summarise(run, recorder, cost)
         replays = record(pair, config.student, config.replays, HELD_OUT_SEED)
     with runs.writing(folder.path):
@@ -405,6 +410,15 @@ def carry_out(
         runs.write_summary(folder, summary)
     shutil.rmtree(folder.checkpoints, ignore_errors=True)
     return folder, summary
+
+
+@contextmanager
+def _going_on(folder: RunFolder) -> Iterator[None]:
+    """Says how a run goes on whose teacher cannot be measured because it does not answer."""
+    try:
+        yield
+    except SilentTeacherError as error:
+        raise UserError(f"{error} When it answers, this goes on: cotutor resume {folder.path}") from error
 
 
 def _measurable(pair: Pair) -> bool:
@@ -430,6 +444,7 @@ def _cost(pair: Pair, recorder: Recorder) -> dict[str, Any]:
         "contexts_asked": None if source is None else source.asked,
         "teacher_tokens": None if source is None else source.tokens,
         "distinct_contexts": None if source is None else len(source.met),
+        "teacher_failures": recorder.failures,
         "shortened_contexts": 0 if pair.adviser is None else len(pair.adviser.shortened),
     }
 

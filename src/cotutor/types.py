@@ -81,6 +81,19 @@ class Consultation:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """Something that the teacher could not do, a row of the ledger.
+
+    Attributes:
+        kind: What happened, in a word or two.
+        words: The same as a sentence.
+    """
+
+    kind: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Lesson:
     """A context with the distribution that feedback implies: what the teacher is fine-tuned on.
 

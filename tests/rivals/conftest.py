@@ -4,11 +4,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from cotutor.tasks.base import Task
 from cotutor.types import Option
+from tests.tiny import save_tiny
 
 COLOURS = ("red", "blue")
 
@@ -25,18 +24,8 @@ def one_thread():
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
     """A model whose tokens are words."""
-    path = tmp_path_factory.mktemp("tiny")
     words = ["?", "the", "lamp", "is", "press", "push", "left", "right", "now", "Next", "action", ":", "Ċ", *COLOURS]
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="?"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="?").save_pretrained(path)
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(words), hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-        initializer_range=0.2,
-    )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(path)
-    return path
+    return save_tiny(tmp_path_factory.mktemp("tiny"), words)
 
 
 class LampEnv(gym.Env):

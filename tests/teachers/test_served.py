@@ -301,18 +301,6 @@ def test_a_run_is_taught_by_a_server(served, tmp_path):
     assert any("tried" in body["prompt"] for body in served.requests), "feedback was not written into any prompt"
 
 
-def test_a_run_whose_server_goes_away_ends_with_one_sentence(served, tmp_path):
-    command = f"train --task babyai:GoToRedBallNoDists --teacher openai:tiny@{served.url} --frames 200000 --threads 1"
-    asked = [*command.split(), "--served.retries", "0", "--run-dir", str(tmp_path / "run"), "--asking.per-round", "8"]
-    run = subprocess.Popen([sys.executable, "-m", "cotutor", *asked], stderr=subprocess.PIPE, text=True)
-    while len(served.requests) < 20 and run.poll() is None:
-        time.sleep(0.1)
-    served.failures = 1_000_000
-    _, said = run.communicate(timeout=100)
-    assert run.returncode == 2
-    assert "busy" in said and "Traceback" not in said
-
-
 def test_votes_of_a_real_server_of_transformers(tmp_path):
     port = _free_port()
     command = [str(Path(sys.executable).parent / "transformers"), "serve", "--host", "127.0.0.1", "--port", str(port)]

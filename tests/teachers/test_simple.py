@@ -1,5 +1,6 @@
 """Teachers without a language model, and making teachers by name."""
 
+import copy
 import subprocess
 import sys
 from itertools import chain
@@ -7,11 +8,12 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+import torch
 
-from cotutor.errors import UserError
+from cotutor.errors import LessonError, UserError
 from cotutor.tasks import make_task
 from cotutor.teachers import Adversarial, BagOfWords, Oracle, Random, Turncoat, Uniform, make_teacher
-from cotutor.teachers.learning import minibatches
+from cotutor.teachers.learning import minibatches, take_steps
 from cotutor.types import Lesson, Option, Question
 
 OPTIONS = (Option("turn left", 0), Option("turn right", 1), Option("go forward", 2), Option("walk on", 2))
@@ -140,3 +142,52 @@ def test_a_turncoat_is_right_until_it_is_trusted_and_knows_after_a_pause_which_i
     for each in (teacher, again):
         assert each.score_state(env, LEFT).argmin() == 2
         assert each.score_state(env, LEFT).argmin() == 2
+
+
+def test_a_lesson_that_would_spoil_the_teacher_is_taken_back():
+    teacher = BagOfWords(learning_rate=0.01)
+    teacher.learn(LESSONS, 4)
+    weights, before = teacher.weights.detach().clone(), copy.deepcopy(teacher.optimizer.state_dict())
+    for group in teacher.optimizer.param_groups:
+        group["lr"] = 1000.0
+    with pytest.raises(LessonError, match=r"went from .* to "):
+        teacher.learn([*LESSONS, Lesson(LEFT, np.eye(4)[2], 1.0)], 30)
+    assert torch.equal(teacher.weights, weights) and teacher.version == 1
+    after = teacher.optimizer.state_dict()["state"][0]
+    assert all(torch.equal(after[name], value) for name, value in before["state"][0].items())
+
+
+def test_a_lesson_whose_loss_is_no_number_is_taken_back():
+    teacher = BagOfWords()
+    with pytest.raises(LessonError, match="nan"):
+        teacher.learn([Lesson(LEFT, np.array([np.nan, 0, 0, 1]), 1.0)], 2)
+    assert not teacher.weights.any() and teacher.version == 0
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_computed_in_pieces_with_the_same_gradient():
+    lessons = [Lesson(question, np.eye(4)[i % 4], 1.0 + i) for i, question in enumerate([LEFT, RIGHT] * 8)]
+    roomy, narrow = BagOfWords(), BagOfWords()
+    sizes = []
+
+    def logits(batch):
+        sizes.append(len(batch))
+        if len(batch) > 3:
+            raise torch.OutOfMemoryError
+        return [narrow._logits(lesson.question) for lesson in batch]
+
+    arguments = {"steps": 3, "batch_size": 16, "seed": (0, 0)}
+    loss = take_steps(narrow.optimizer, logits, lessons, **arguments)
+    assert sizes[:3] == [16, 8, 4] and sizes[3] == 2
+    whole = take_steps(
+        roomy.optimizer, lambda batch: [roomy._logits(lesson.question) for lesson in batch], lessons, **arguments
+    )
+    assert loss == pytest.approx(whole)
+    torch.testing.assert_close(narrow.weights, roomy.weights)
+
+
+def test_a_lesson_for_which_there_is_no_memory_at_all_says_so():
+    def logits(batch):
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(torch.OutOfMemoryError):
+        take_steps(BagOfWords().optimizer, logits, LESSONS, steps=1, batch_size=2, seed=(0, 0))

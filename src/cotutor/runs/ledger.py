@@ -1,4 +1,4 @@
-"""The ledger: every round, episode and consultation of a run, in SQLite."""
+"""The ledger: every round, episode, consultation and failure of the teacher in a run, in SQLite."""
 
 import json
 import sqlite3
@@ -27,8 +27,9 @@ CREATE TABLE IF NOT EXISTS consultations (
     revised TEXT NOT NULL, visits TEXT NOT NULL, advantage TEXT NOT NULL, spread TEXT NOT NULL, trust REAL NOT NULL,
     teacher_version INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS failures (round INTEGER NOT NULL, kind TEXT NOT NULL, words TEXT NOT NULL);
 """
-TABLES = ("rounds", "episodes", "consultations")
+TABLES = ("rounds", "episodes", "consultations", "failures")
 
 
 class Ledger:
@@ -74,6 +75,10 @@ class Ledger:
             )
             if report is not None:
                 self.add_consultations(report.consultations)
+                self.database.executemany(
+                    "INSERT INTO failures VALUES (?,?,?)",
+                    ((round_number, failure.kind, failure.words) for failure in report.failures),
+                )
             self.database.commit()
 
     def add_episode(self, frames: int, trial: bool, episode_return: float, length: int, success: bool) -> None:

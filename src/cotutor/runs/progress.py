@@ -20,6 +20,7 @@ class Glance:
         trust: Trust in the advice, None without a teacher.
         teacher_share: The teacher's share of the time so far, None without a teacher.
         asked: Contexts asked so far.
+        silent: Whether the teacher did not answer when it was last asked.
     """
 
     frames: int
@@ -28,6 +29,7 @@ class Glance:
     trust: float | None
     teacher_share: float | None
     asked: int
+    silent: bool = False
 
     def __str__(self) -> str:
         parts = [f"pair {_percent(self.success)}"]
@@ -35,6 +37,8 @@ class Glance:
             parts.append(f"without advice {_percent(self.without_advice)}")
             parts.append(f"trust {self.trust:.2f}")
             parts.append(f"teacher {self.teacher_share:.0%} of time, {self.asked} contexts")
+        if self.silent:
+            parts.append("the teacher does not answer")
         return " · ".join(parts)
 
 

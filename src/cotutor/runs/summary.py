@@ -50,6 +50,7 @@ class Summary:
             ``"student"`` without any advice and of the taught ``"teacher"`` alone there, and ``"bot_agreement"``, the
             share of states in which the teacher's best option is right there.
         runs_before: How many runs it went on from, one after the other.
+        teacher_failures: How often the teacher could not answer, or an update of it was taken back (in the ledger).
         repeatable: False if what the teacher said in time depended on the clock: on a budget in seconds, or a server.
     """
 
@@ -82,6 +83,7 @@ class Summary:
     repeatable: bool
     teacher_tokens: int | None = None
     shortened_contexts: int = 0
+    teacher_failures: int = 0
     accelerator: str | None = None
     runs_before: int = 0
     transfer: dict[str, dict[str, float]] = field(default_factory=dict)

@@ -52,7 +52,8 @@ def hear(way: Way, client: OpenAI, model: str, context: str, phrases: Sequence[s
         openai.OpenAIError: The server cannot be reached or refuses.
     """
     try:
-        heard = way(client, model, context, phrases)
+        with np.errstate(invalid="ignore"):
+            heard = way(client, model, context, phrases)
     except (AttributeError, IndexError, TypeError, ValueError) as error:
         raise UnsupportedError from error
     if not np.isfinite(heard.scores_O).all():

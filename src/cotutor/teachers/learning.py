@@ -1,14 +1,19 @@
 """What all teachers that learn have in common: the order of lessons, and the loss."""
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from cotutor.errors import LessonError
 from cotutor.types import Lesson
 
 LARGEST_GRADIENT = 1.0
+EXPLODED = 1.0
+"""By how many nats the loss of the last pass over the lessons may be above that of the first."""
 
 
 def take_steps(
@@ -23,16 +28,25 @@ def take_steps(
     """Takes gradient steps on minibatches of lessons and returns the mean loss of the last pass over them.
 
     Args:
-        optimizer: Holds the parameters; a step whose gradient is not finite is left out.
+        optimizer: Holds the parameters; a step whose gradient is not finite is left out, and one that does not fit
+            into memory is computed in pieces.
         logits: Returns the calibrated logits, shape (O,), of each lesson's question.
         lessons: At least one.
         steps: How many steps.
         batch_size: Lessons in a step.
         seed: Decides the order of the lessons.
+
+    Raises:
+        LessonError: The loss of the last pass is no number, or much above that of the first; everything is as before.
     """
+    before = copy.deepcopy((_parameters(optimizer), optimizer.state_dict()["state"]))
     losses = [_step(optimizer, logits, batch) for batch in minibatches(lessons, batch_size, steps, seed)]
     a_pass = -(-len(lessons) // batch_size)
-    return float(np.mean(losses[-a_pass:]))
+    first, last = float(np.mean(losses[:a_pass])), float(np.mean(losses[-a_pass:]))
+    if not last <= first + EXPLODED:
+        _take_back(optimizer, *before)
+        raise LessonError(f"The loss of the lessons went from {first:.3g} to {last:.3g}.")
+    return last
 
 
 def minibatches(
@@ -64,10 +78,40 @@ def cross_entropy(logits: Sequence[Tensor], lessons: Sequence[Lesson]) -> Tensor
 def _step(
     optimizer: torch.optim.Optimizer, logits: Callable[[Sequence[Lesson]], list[Tensor]], batch: Sequence[Lesson]
 ) -> float:
-    optimizer.zero_grad()
-    loss = cross_entropy(logits(batch), batch)
-    loss.backward()
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    if torch.nn.utils.clip_grad_norm_(parameters, LARGEST_GRADIENT).isfinite():
+    loss = _gradient(optimizer, logits, batch)
+    if torch.nn.utils.clip_grad_norm_(_parameters(optimizer), LARGEST_GRADIENT).isfinite():
         optimizer.step()
-    return loss.item()
+    return loss
+
+
+def _gradient(
+    optimizer: torch.optim.Optimizer, logits: Callable[[Sequence[Lesson]], list[Tensor]], batch: Sequence[Lesson]
+) -> float:
+    """Computes the gradient of a batch's loss, in smaller and smaller pieces until they fit, and returns the loss."""
+    weight = sum(lesson.weight for lesson in batch)
+    size = len(batch)
+    while True:
+        optimizer.zero_grad()
+        pieces = [batch[start : start + size] for start in range(0, len(batch), size)]
+        try:
+            loss = 0.0
+            for piece in pieces:
+                share = cross_entropy(logits(piece), piece) * (sum(lesson.weight for lesson in piece) / weight)
+                share.backward()
+                loss += share.item()
+            return loss
+        except torch.OutOfMemoryError:
+            if size == 1:
+                raise
+            size = -(-size // 2)
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _take_back(optimizer: torch.optim.Optimizer, parameters: list[Tensor], state: dict[int, Any]) -> None:
+    with torch.no_grad():
+        for parameter, former in zip(_parameters(optimizer), parameters, strict=True):
+            parameter.copy_(former)
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": state})

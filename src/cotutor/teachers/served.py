@@ -8,13 +8,15 @@ from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx2
 import openai
 from scipy.special import softmax
 
 from cotutor.config import ServedConfig
-from cotutor.errors import UserError
+from cotutor.errors import SilentTeacherError, UserError
 from cotutor.scoring.served import Heard, UnsupportedError, Way, exact, hear, letter, voting
 from cotutor.teachers.base import Teacher
+from cotutor.teachers.bounded import bounded_client
 from cotutor.teachers.calibration import CALIBRATION, Calibration
 from cotutor.text import plain
 from cotutor.types import FloatArray, Question
@@ -40,7 +42,9 @@ class ServedTeacher(Teacher):
         calibration: The bias of each phrase, frozen once learnt.
 
     Raises:
-        UserError: The server cannot be reached, refuses, does not have the model or cannot do what ``config`` asks.
+        SilentTeacherError: The server cannot be reached, refuses, does not have the model or cannot do what ``config``
+            asks.
+        UserError: ``name`` leads nowhere.
     """
 
     remote = True
@@ -55,6 +59,7 @@ class ServedTeacher(Teacher):
             # servers of one's own ask for none, and the client insists on one
             api_key=key or "none",
             timeout=self.config.timeout,
+            http_client=bounded_client(self.config.timeout),
             max_retries=self.config.retries,
         )
         self.url = str(self.client.base_url)
@@ -107,22 +112,36 @@ class ServedTeacher(Teacher):
         try:
             return hear(way, self.client, self.model, context, phrases)
         except UnsupportedError as error:
-            raise UserError(
+            raise SilentTeacherError(
+                "not understood",
                 f"What answers at {self.url} does not do so as --served.how {self.config.how} needs it: see whether the"
-                " address is right (most end in /v1), or use --served.how votes."
+                " address is right (most end in /v1), or use --served.how votes.",
             ) from error
         except openai.OpenAIError as error:
             raise self._failed(error) from error
 
-    def _failed(self, error: openai.OpenAIError) -> UserError:
-        if isinstance(error, openai.APITimeoutError):
-            return UserError(f"The server {self.url} took longer than {self.config.timeout:g} s: see --served.timeout.")
-        if isinstance(error, openai.APIConnectionError):
-            return UserError(f"There is no server at {self.url}: start it, or say where it is with openai:MODEL@URL.")
-        if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
-            return UserError(f"The server {self.url} wants a valid key: put address and key into {URL} and {KEY}.")
+    def _failed(self, error: openai.OpenAIError) -> SilentTeacherError:
         said = plain(" ".join(str(error).split()))[:200]
-        return UserError(f"The server {self.url} could not answer for the model {self.model!r}: {said}")
+        match error:
+            case openai.APITimeoutError():
+                kind = "time-out"
+                words = f"The server {self.url} took longer than {self.config.timeout:g} s: see --served.timeout."
+            case openai.APIConnectionError() if isinstance(error.__cause__, httpx2.ConnectError):
+                kind = "no connection"
+                words = f"There is no server at {self.url}: start it, or say where it is with openai:MODEL@URL."
+            case openai.APIConnectionError():
+                kind = "broken off"
+                words = f"The server {self.url} broke off its answer: {plain(str(error.__cause__))[:200]}"
+            case openai.AuthenticationError() | openai.PermissionDeniedError():
+                kind = "key refused"
+                words = f"The server {self.url} wants a valid key: put address and key into {URL} and {KEY}."
+            case openai.APIStatusError():
+                kind = f"status {error.status_code}"
+                words = f"The server {self.url} could not answer for the model {self.model!r}: {said}"
+            case _:
+                kind = "not understood"
+                words = f"The server {self.url} could not answer for the model {self.model!r}: {said}"
+        return SilentTeacherError(kind, words)
 
 
 def _whom_to_ask(name: str) -> tuple[str, str | None, str | None]:
