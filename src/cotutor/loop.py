@@ -210,10 +210,19 @@ class Loop(BaseCallback, Stateful):
             ended=ended,
         )
 
+    def says_something(self, rollout: Rollout) -> bool:
+        """Tells whether a rollout is feedback.
+
+        Until the first reward the critic knows nothing, and its noise is none. From then on a rollout without a reward
+        says that what was done is worth little: left out, a teacher that turns bad would stay trusted for as long as
+        nothing succeeds (lab notes).
+        """
+        return not self.adviser.unrewarded or rollout.rewards_N.std() > 0.0
+
     def judge(self, rollout: Rollout) -> None:
-        """Judges the advice by a rollout that it has not seen; a rollout whose rewards do not vary says nothing."""
+        """Judges the advice by a rollout that it has not seen, if that says something."""
         self.adviser.trust.arms.add(rollout.ended)
-        if rollout.rewards_N.std() == 0.0:
+        if not self.says_something(rollout):
             return
         self.scale.update(rollout.advantages_N)
         self.learner.rescale(self.scale.value)
@@ -239,9 +248,9 @@ class Loop(BaseCallback, Stateful):
         )
 
     def record(self, rollout: Rollout) -> None:
-        """Gives the student's feedback to the memory; a rollout whose rewards do not vary counts for nothing."""
+        """Gives the student's feedback to the memory, if there is any."""
         self.adviser.meet(rollout.contexts)
-        if rollout.rewards_N.std() > 0.0:
+        if self.says_something(rollout):
             self.adviser.memory.record(rollout.contexts, rollout.actions_N, rollout.advantages_N / self.scale.value)
         self.adviser.successes.record(
             rollout.contexts, rollout.actions_N, rollout.rewards_N, rollout.episode_N, self.guide.episode_E
