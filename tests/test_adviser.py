@@ -159,6 +159,8 @@ def test_what_a_remote_teacher_could_not_do_is_noted_once_and_asked_again_after_
     assert asking.failures() == [Failure("away", "There is no server any more.")]
     assert asking.failures() == [] and asking.asked == 0
     assert asking.breaker.open and asking.choose() == []
+    asking.taken_up()
+    assert asking.choose() == [], "it is left in peace for a while"
     teacher.fails, asking.breaker.until = False, 0.0
     assert len(asking.choose()) == 1
     asking.request(asking.choose())

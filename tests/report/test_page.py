@@ -178,6 +178,7 @@ def test_settings_leave_out_the_folder(tmp_path):
         "seed",
         "frames",
         "enough",
+        "checkpoint_seconds",
         "rehearse",
         "rehearsal",
         "eval_episodes",

@@ -163,7 +163,7 @@ METHODS = {
     "annealed": {"method": "annealed", "teacher": "oracle"},
     "bc": {"method": "bc", "teacher": "oracle", "rivals": {"cloning_share": 0.75}},
     "hints": {"method": "hints", "teacher": "oracle"},
-    "llm-alone": {"method": "llm-alone", "teacher": "oracle"},
+    "llm-alone": {"method": "llm-alone", "teacher": "oracle", "frames": 6144},
     "plans": {
         "task": "babyai:PutNextLocal",
         "frames": 1024,

@@ -15,7 +15,7 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from cotutor.errors import UserError
+from cotutor.errors import LessonError, UserError
 from cotutor.teachers.local import LocalConfig, LocalTeacher
 from cotutor.types import Lesson, Option, Question
 
@@ -140,10 +140,11 @@ def test_weight_decides_between_contradicting_lessons(teacher):
     np.testing.assert_allclose(advice_O, [0.9, 0.1, 0.0], atol=0.1)
 
 
-def test_a_gradient_that_is_not_finite_is_left_out(teacher):
+def test_a_lesson_without_a_finite_loss_is_taken_back(teacher):
     before = teacher.score(HELD_OUT)
-    teacher.learn([Lesson(HELD_OUT[0], np.full(3, np.nan), 1.0)], 2)
-    assert same(teacher.score(HELD_OUT), before)
+    with pytest.raises(LessonError, match="nan"):
+        teacher.learn([Lesson(HELD_OUT[0], np.full(3, np.nan), 1.0)], 2)
+    assert same(teacher.score(HELD_OUT), before) and teacher.version == 0
 
 
 def test_same_seed_same_teacher(folder):
