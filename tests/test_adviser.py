@@ -12,6 +12,7 @@ from cotutor.adviser import Adviser
 from cotutor.attach import make_adviser
 from cotutor.config import AskingConfig, TrainConfig
 from cotutor.errors import SilentTeacherError
+from cotutor.runs.state import capture, restore
 from cotutor.tasks import make_task
 from cotutor.teachers import Uniform
 from cotutor.train import build
@@ -168,3 +169,17 @@ def test_what_a_remote_teacher_could_not_do_is_noted_once_and_asked_again_after_
     assert not asking.breaker.open and asking.asked == 1
     asking.taken_up()
     assert len(asking.choose()) == 3
+
+
+def test_what_a_remote_teacher_had_still_to_answer_is_asked_again_where_a_run_is_taken_up():
+    asking, teacher = remote()
+    tensors = {}
+    captured = capture(asking, tensors)
+    again = adviser()
+    again.teacher = teacher
+    restore(again, captured, tensors)
+    assert again.waiting_for == asking.waiting_for == tuple(CONTEXTS[:3])
+    teacher.allowed.set()
+    answered(again)
+    assert again.asked == 3
+    answered(asking)

@@ -172,14 +172,14 @@ class Adviser(Stateful):
         self.started = time.perf_counter() - seconds
 
     @property
-    def waiting_for(self) -> list[str]:
+    def waiting_for(self) -> tuple[str, ...]:
         """The contexts that a remote teacher has still to answer; where a run is taken up again, it is asked again."""
-        return [] if self._waiting is None else self._waiting.contexts
+        return () if self._waiting is None else tuple(self._waiting.contexts)
 
     @waiting_for.setter
-    def waiting_for(self, contexts: list[str]) -> None:
+    def waiting_for(self, contexts: tuple[str, ...]) -> None:
         if contexts:
-            self._waiting = Waiting(contexts, self._asking.submit(self._answer, *self._prepare(contexts)))
+            self._waiting = Waiting(list(contexts), self._asking.submit(self._answer, *self._prepare(contexts)))
 
     def read(self, contexts: Sequence[str]) -> list[str]:
         """Returns the contexts as the teacher reads them; everything else here is about those.
@@ -275,7 +275,7 @@ class Adviser(Stateful):
             return
         self.requested += len(contexts)
         if self.teacher.remote:
-            self.waiting_for = list(contexts)
+            self.waiting_for = tuple(contexts)
         else:
             self.ask(contexts)
             self._answered += contexts
@@ -342,9 +342,11 @@ class Adviser(Stateful):
     def clock(self) -> Iterator[None]:
         """Counts the time and the tokens inside as the teacher's."""
         began, tokens = time.perf_counter(), self.teacher.tokens
-        yield
-        self.seconds += time.perf_counter() - began
-        self.tokens += self.teacher.tokens - tokens
+        try:
+            yield
+        finally:
+            self.seconds += time.perf_counter() - began
+            self.tokens += self.teacher.tokens - tokens
 
     def consultation(self, round_number: int, context: str) -> Consultation:
         """Returns the row of the ledger for a context that has been asked."""

@@ -33,7 +33,7 @@ class Breaker:
 
     def failed(self) -> None:
         """Begins a pause, which is drawn at random so that not all who wait for a server come back at once."""
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**self.failures)
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self.failures, 16))
         self.failures += 1
         self.until = self.now() + pause * random.uniform(0.5, 1.0)
 

@@ -226,8 +226,13 @@ def _train(command: Train) -> None:
 
 
 def _resume(command: Resume) -> None:
+    from cotutor.report import write_report  # noqa: PLC0415
     from cotutor.train import resume  # noqa: PLC0415
 
+    if (command.run / "summary.json").is_file() and not (command.run / "report.html").is_file():
+        report = write_report(command.run)
+        console.print(f"The run is finished; the report is in {escape(str(report))}", highlight=False, soft_wrap=True)
+        return
     _show(*resume(command.run, console))
 
 

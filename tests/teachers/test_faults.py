@@ -153,5 +153,8 @@ def test_a_breaker_pauses_longer_and_longer_and_tries_with_one_question(monkeypa
         assert tried.most(64) == 1 and tried.most(0) == 0
     assert all(2**n / 2 <= pause <= 2**n for n, pause in enumerate(pauses[:6]))
     assert all(30 <= pause <= 60 for pause in pauses[6:])
+    for _ in range(2000):
+        tried.failed()
+    assert tried.until <= clock[0] + 60
     tried.answered()
     assert tried.most(64) == 64 and not tried.open

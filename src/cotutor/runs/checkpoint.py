@@ -148,7 +148,7 @@ class Checkpoints(BaseCallback):
             if not all(np.array_equal(told, seen[name][number]) for name, told in env.retrace().items()):
                 raise UserError(
                     f"The run in {self.folder.path} cannot go on: its environment, given the same randomness and the "
-                    "same actions, is not where it was."
+                    "same actions, is not where it was; delete the folder to begin again."
                 )
         set_randomness(restore(None, state["randomness"], tensors))
 
@@ -157,14 +157,10 @@ def read_latest(folder: RunFolder, say: Callable[[str], None]) -> Checkpoint | N
     """Reads the latest checkpoint that is whole, None where there is none; one that is not is thrown away.
 
     Raises:
-        UserError: It was written by another version of cotutor.
+        UserError: It cannot be read, or was written by another version of cotutor.
     """
     for path in whole(folder):
-        try:
-            sound = checksums(path) == json.loads((path / CHECKSUMS).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            sound = False
-        if not sound:
+        if not is_sound(path):
             say(f"The checkpoint {path} is damaged and thrown away.")
             shutil.rmtree(path)
             continue
@@ -172,7 +168,7 @@ def read_latest(folder: RunFolder, say: Callable[[str], None]) -> Checkpoint | N
         if state["cotutor"] != version("cotutor"):
             raise UserError(
                 f"The run in {folder.path} was begun with cotutor {state['cotutor']}, and this is "
-                f"{version('cotutor')}: take that one to go on."
+                f"{version('cotutor')}: take that one to go on, or delete the folder to begin again."
             )
         return Checkpoint(state, load_file(path / TENSORS), path / TEACHER)
     return None
@@ -181,6 +177,20 @@ def read_latest(folder: RunFolder, say: Callable[[str], None]) -> Checkpoint | N
 def whole(folder: RunFolder) -> list[Path]:
     """Returns the checkpoints of a run, the latest first."""
     return sorted(folder.checkpoints.glob("[0-9]*"), reverse=True)
+
+
+def is_sound(checkpoint: Path) -> bool:
+    """Tells whether a checkpoint is as it was written.
+
+    Raises:
+        UserError: It cannot be read, which says nothing about what is in it.
+    """
+    try:
+        return checksums(checkpoint) == json.loads((checkpoint / CHECKSUMS).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return False
+    except OSError as error:
+        raise UserError(f"The checkpoint {checkpoint} cannot be read: {error}.") from error
 
 
 def files(checkpoint: Path) -> list[Path]:

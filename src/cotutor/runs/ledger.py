@@ -41,8 +41,8 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.run = path.parent
-        self.database = sqlite3.connect(path)
         with writing(self.run):
+            self.database = sqlite3.connect(path)
             self.database.executescript(SCHEMA)
 
     def add_round(
@@ -83,10 +83,11 @@ class Ledger:
 
     def add_episode(self, frames: int, trial: bool, episode_return: float, length: int, success: bool) -> None:
         """Adds a finished training episode; committed with its round."""
-        self.database.execute(
-            "INSERT INTO episodes VALUES (?,?,?,?,?)",
-            (frames, int(trial), float(episode_return), int(length), int(success)),
-        )
+        with writing(self.run):
+            self.database.execute(
+                "INSERT INTO episodes VALUES (?,?,?,?,?)",
+                (frames, int(trial), float(episode_return), int(length), int(success)),
+            )
 
     def add_consultations(self, consultations: Iterable[Consultation]) -> None:
         """Adds consultations; committed with their round."""
@@ -103,9 +104,10 @@ class Ledger:
 
     def cut(self, size: dict[str, int]) -> None:
         """Removes the rows after those that :meth:`size` told of."""
-        for table in TABLES:
-            self.database.execute(f"DELETE FROM {table} WHERE rowid > ?", (size[table],))
-        self.database.commit()
+        with writing(self.run):
+            for table in TABLES:
+                self.database.execute(f"DELETE FROM {table} WHERE rowid > ?", (size[table],))
+            self.database.commit()
 
     def close(self) -> None:
         with writing(self.run):

@@ -73,10 +73,10 @@ class Adversarial(Oracle):
 
 
 class Turncoat(Oracle):
-    """Advises like the oracle until it is trusted, and then the opposite: a teacher that breaks in the middle of a run.
+    """Advises like the oracle at first, by when it is trusted, and then the opposite: a teacher that breaks in a run.
 
     Attributes:
-        loyal: States in which it still says what is right.
+        loyal: It turns when it has been asked in so many more states.
     """
 
     def __init__(self, task: Task) -> None:

@@ -52,12 +52,13 @@ class ServedTeacher(Teacher):
     def __init__(self, name: str, template: str, config: ServedConfig | None = None) -> None:
         self.config = config or ServedConfig()
         self.model, url, key = _whom_to_ask(name)
+        # servers of one's own ask for none, and the client insists on one
+        self.key = key or "no key"
         self.template = template
         self.calibration = Calibration()
         self.client = openai.OpenAI(
             base_url=url,
-            # servers of one's own ask for none, and the client insists on one
-            api_key=key or "none",
+            api_key=self.key,
             timeout=self.config.timeout,
             http_client=bounded_client(self.config.timeout),
             max_retries=self.config.retries,
@@ -121,7 +122,8 @@ class ServedTeacher(Teacher):
             raise self._failed(error) from error
 
     def _failed(self, error: openai.OpenAIError) -> SilentTeacherError:
-        said = plain(" ".join(str(error).split()))[:200]
+        # a server may repeat the key that it was sent
+        said = plain(" ".join(str(error).replace(self.key, "…").split()))[:200]
         match error:
             case openai.APITimeoutError():
                 kind = "time-out"
