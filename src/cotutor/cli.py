@@ -227,9 +227,11 @@ def _train(command: Train) -> None:
 
 def _resume(command: Resume) -> None:
     from cotutor.report import write_report  # noqa: PLC0415
+    from cotutor.runs.folder import RunFolder  # noqa: PLC0415
     from cotutor.train import resume  # noqa: PLC0415
 
-    if (command.run / "summary.json").is_file() and not (command.run / "report.html").is_file():
+    folder = RunFolder(command.run)
+    if folder.summary.is_file() and not folder.report.is_file():
         report = write_report(command.run)
         console.print(f"The run is finished; the report is in {escape(str(report))}", highlight=False, soft_wrap=True)
         return

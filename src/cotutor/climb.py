@@ -253,7 +253,7 @@ def climb(
                 train(config, console)
         elif _alike(from_yaml(folder.config)) != _alike(config):
             raise UserError(f"The run in {folder.path} was made with other settings: choose another --out.")
-        if not (folder.path / "report.html").is_file():
+        if not folder.report.is_file():
             write_report(folder.path)
         climbs.append(Climbed(rung, folder, read_summary(folder)))
         yield climbs[-1]

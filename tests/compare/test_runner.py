@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +16,8 @@ from cotutor.compare.kept import read_all, read_kept, write
 from cotutor.compare.recipe import Recipe, parse_recipe
 from cotutor.compare.runner import Plan, make_plan, plan_table, run_recipe
 from cotutor.errors import UserError
-from cotutor.runs.ledger import read
 from tests.compare.made import made_run
+from tests.ledgers import rounds_of
 
 TEXT = """
 about: Do runs run?
@@ -76,12 +75,6 @@ def test_a_failed_run_is_returned_and_leaves_its_log(tmp_path) -> None:
     assert [run.method for run in read_all(tmp_path / "out" / "runs")] == ["ppo"]
 
 
-def _has_rounds(ledger: Path) -> bool:
-    with suppress(UserError):
-        return ledger.exists() and bool(read(ledger, "SELECT * FROM rounds"))
-    return False
-
-
 @pytest.fixture
 def interruptible() -> Iterator[None]:
     """A shell starts its background jobs deaf to SIGINT, and pytest may be one of them."""
@@ -98,8 +91,7 @@ def test_a_killed_comparison_goes_on_where_it_stopped(tmp_path, sign) -> None:
     command = [sys.executable, "-m", "cotutor", "compare", str(path), "--jobs", "2"]
     command += ["--out", str(tmp_path / "out"), "--work", str(tmp_path / "work")]
     first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    ledger = tmp_path / "work" / "red--bag--0" / "ledger.sqlite"
-    _wait_for(lambda: _has_rounds(ledger))
+    _wait_for(lambda: rounds_of(tmp_path / "work" / "red--bag--0") > 0)
     first.send_signal(sign)
     assert first.wait(timeout=60) == (-signal.SIGKILL if sign == signal.SIGKILL else 130)
     if sign == signal.SIGKILL:

@@ -21,6 +21,7 @@ import torch
 import torch._dynamo
 from rich.console import Console
 from safetensors.torch import load_file
+from tests.ledgers import rounds_of
 
 from cotutor.config import TrainConfig, from_values
 from cotutor.errors import UserError
@@ -98,16 +99,6 @@ def stop_after(rounds: int, config: TrainConfig, path: Path, sign: signal.Signal
     os.kill(process.pid, sign)
     process.join(120)
     return process.exitcode
-
-
-def rounds_of(path: Path) -> int:
-    ledger = RunFolder(path).ledger
-    if not ledger.exists():
-        return 0
-    try:
-        return read(ledger, "SELECT count(*) AS n FROM rounds")[0]["n"]
-    except UserError:
-        return 0
 
 
 def outcome(path: Path):

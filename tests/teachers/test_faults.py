@@ -140,7 +140,7 @@ def test_a_run_goes_on_alone_and_is_measured_when_the_server_is_back(server, tmp
     assert (Path(run) / "report.html").is_file()
 
 
-def test_a_breaker_pauses_longer_and_longer_and_tries_with_one_question(monkeypatch):
+def test_a_breaker_pauses_longer_and_longer_and_tries_with_one_question():
     clock = [0.0]
     tried = Breaker(lambda: clock[0])
     assert tried.most(64) == 64 and not tried.open

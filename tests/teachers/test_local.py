@@ -4,20 +4,12 @@ import json
 
 import numpy as np
 import pytest
-import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import (
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-    T5Config,
-    T5ForConditionalGeneration,
-)
+from transformers import PreTrainedModel, T5Config, T5ForConditionalGeneration
 
 from cotutor.errors import LessonError, UserError
 from cotutor.teachers.local import LocalConfig, LocalTeacher
 from cotutor.types import Lesson, Option, Question
+from tests.tiny import causal, save_tiny
 
 OPTIONS = (Option("turn left", 0), Option("turn right", 1), Option("go forward", 2))
 COLOURS = ("red", "green", "blue", "grey")
@@ -37,15 +29,6 @@ LESSONS = [lesson(colour, side) for colour in COLOURS[:3] for side in SIDES]
 HELD_OUT = [question(COLOURS[3], side) for side in SIDES]
 
 
-def causal(words: int) -> PreTrainedModel:
-    return LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=words, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
-            initializer_range=0.2,
-        )
-    )  # fmt: skip
-
-
 def encoder_decoder(words: int) -> PreTrainedModel:
     shape = {"d_model": 32, "d_kv": 16, "d_ff": 64, "num_layers": 2, "num_heads": 2}
     return T5ForConditionalGeneration(T5Config(vocab_size=words, **shape, decoder_start_token_id=0))
@@ -54,14 +37,8 @@ def encoder_decoder(words: int) -> PreTrainedModel:
 @pytest.fixture(scope="module", params=[causal, encoder_decoder])
 def folder(tmp_path_factory, request):
     """A tiny model with random weights whose tokens are words."""
-    path = tmp_path_factory.mktemp("tiny")
     words = ["?", "the", "ball", "is", "turn", "go", "forward", "Next", "action", "Action", ":", "Ċ", *COLOURS, *SIDES]
-    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="?"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="?").save_pretrained(path)
-    torch.manual_seed(0)
-    request.param(len(words)).save_pretrained(path)
-    return path
+    return save_tiny(tmp_path_factory.mktemp("tiny"), words, request.param)
 
 
 @pytest.fixture

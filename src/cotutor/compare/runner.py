@@ -30,6 +30,7 @@ from cotutor.report.document import duration
 from cotutor.runs.folder import RunFolder
 from cotutor.runs.ledger import read
 from cotutor.runs.lock import only_one
+from cotutor.teachers import ME, PRIVILEGED, SIMPLE
 
 POLL_SECONDS = 0.5
 START_SECONDS = 10.0
@@ -206,7 +207,7 @@ def _need(cell: Cell) -> str:
     config = cell.config
     if config.arrows.language_policy:
         return "language policy"
-    if not config.arrows.teacher or config.teacher in ("random", "uniform", "bow", "oracle", "adversarial", "turncoat"):
+    if not config.arrows.teacher or config.teacher in {*PRIVILEGED, *SIMPLE} - {ME}:
         return "student"
     return "language model"
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
@@ -21,6 +20,7 @@ from stable_baselines3.common.policies import BasePolicy
 from cotutor.adviser import Adviser, Answer
 from cotutor.config import TrainConfig, from_yaml, to_yaml
 from cotutor.errors import UserError
+from cotutor.runs.state import Tensors, fill, own_tensors
 from cotutor.runs.summary import Summary
 from cotutor.trust import Evidence
 
@@ -70,6 +70,10 @@ class RunFolder:
     @property
     def dialogue(self) -> Path:
         return self.path / "dialogue"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
 
     @property
     def checkpoints(self) -> Path:
@@ -174,14 +178,14 @@ def load_student(folder: RunFolder, policy: BasePolicy, graduate: BasePolicy, wo
     """Reads what :func:`save_student` wrote into policies of the same shape."""
     load_pair(folder, policy, worker)
     if graduate is not policy:
-        _read(folder.graduate, graduate)
+        fill(graduate, load_file(folder.graduate))
 
 
 def load_pair(folder: RunFolder, policy: BasePolicy, worker: BasePolicy | None) -> None:
     """Reads what acts in the pair, to learn on from there; whatever learns alone beside it starts as a copy."""
     if worker is not None:
-        _read(folder.worker, worker)
-    _read(folder.student, policy)
+        fill(worker, load_file(folder.worker))
+    fill(policy, load_file(folder.student))
 
 
 def save_dialogue(folder: RunFolder, adviser: Adviser) -> None:
@@ -228,18 +232,5 @@ def load_dialogue(folder: RunFolder, adviser: Adviser) -> None:
     trust.arms.stats = {advised: np.array(state["arms"][str(advised)]) for advised in (True, False)}
 
 
-def _contiguous(policy: BasePolicy) -> dict[str, torch.Tensor]:
-    return {name: value.contiguous() for name, value in _own(policy).items()}
-
-
-def _read(path: Path, policy: BasePolicy) -> None:
-    weights = load_file(path)
-    with torch.no_grad():
-        for name, value in _own(policy).items():
-            value.copy_(weights[name])
-
-
-def _own(policy: BasePolicy) -> dict[str, torch.Tensor]:
-    """Returns the policy's parameters and buffers by name, those that share storage once."""
-    tensors = {**dict(policy.named_parameters()), **dict(policy.named_buffers())}
-    return {name: tensor.detach() for name, tensor in tensors.items()}
+def _contiguous(policy: BasePolicy) -> Tensors:
+    return {name: value.contiguous() for name, value in own_tensors(policy).items()}

@@ -81,8 +81,8 @@ def restore(current: Any, captured: Any, tensors: Tensors) -> Any:
                 now = getattr(current, name)
                 if (then := restore(now, each, tensors)) is not now:
                     setattr(current, name, then)
-            for name, tensor in _decode(weights, tensors).items():
-                own_tensors(current)[name].copy_(tensor)
+            if isinstance(current, nn.Module):
+                fill(current, _decode(weights, tensors))
             return current
         case {"optimizer": state}:
             current.load_state_dict(_decode(state, tensors))
@@ -95,9 +95,15 @@ def restore(current: Any, captured: Any, tensors: Tensors) -> Any:
 
 
 def own_tensors(module: nn.Module) -> Tensors:
-    """Returns what can change of a module's parameters, and its buffers, by name; those that share storage once."""
-    learnt = {name: each for name, each in module.named_parameters() if each.requires_grad}
-    return {name: each.detach() for name, each in {**learnt, **dict(module.named_buffers())}.items()}
+    """Returns a module's parameters and buffers by name, those that share storage once."""
+    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    return {name: tensor.detach() for name, tensor in tensors.items()}
+
+
+def fill(module: nn.Module, tensors: Tensors) -> None:
+    """Puts into a module what :func:`own_tensors` returned of one of the same shape."""
+    for name, tensor in own_tensors(module).items():
+        tensor.copy_(tensors[name])
 
 
 def _refilled(current: Any, value: Any) -> Any:

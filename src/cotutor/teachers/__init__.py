@@ -50,10 +50,10 @@ def make_teacher(
 
     Args:
         name: ``smollm2`` (the embedded model), ``me`` (a person at the terminal), ``untrained`` (the embedded model
-            with random weights), ``bow``, ``oracle``, ``adversarial``,
-            ``turncoat``, ``random``, ``uniform``, ``hf:ORG/MODEL``, the
-            folder of a model, ``openai:MODEL`` or ``openai:MODEL@URL`` for one behind an OpenAI-compatible server, or
-            ``module:Class`` or ``file.py:Class`` for one of the user's own, which is made with ``task`` and ``seed``.
+            with random weights), ``bow``, ``oracle``, ``adversarial``, ``turncoat``, ``random``, ``uniform``,
+            ``hf:ORG/MODEL``, the folder of a model, ``openai:MODEL`` or ``openai:MODEL@URL`` for one behind an
+            OpenAI-compatible server, or ``module:Class`` or ``file.py:Class`` for one of the user's own, which is made
+            with ``task`` and ``seed``.
         task: What is to be taught.
         seed: Of everything that the teacher draws.
         dtype: Precision of a language model: ``auto``, ``bfloat16`` or ``float32``.

@@ -124,6 +124,8 @@ class ServedTeacher(Teacher):
     def _failed(self, error: openai.OpenAIError) -> SilentTeacherError:
         # a server may repeat the key that it was sent
         said = plain(" ".join(str(error).replace(self.key, "…").split()))[:200]
+        kind = "not understood"
+        words = f"The server {self.url} could not answer for the model {self.model!r}: {said}"
         match error:
             case openai.APITimeoutError():
                 kind = "time-out"
@@ -139,10 +141,6 @@ class ServedTeacher(Teacher):
                 words = f"The server {self.url} wants a valid key: put address and key into {URL} and {KEY}."
             case openai.APIStatusError():
                 kind = f"status {error.status_code}"
-                words = f"The server {self.url} could not answer for the model {self.model!r}: {said}"
-            case _:
-                kind = "not understood"
-                words = f"The server {self.url} could not answer for the model {self.model!r}: {said}"
         return SilentTeacherError(kind, words)
 
 
