@@ -58,7 +58,7 @@ def ours(task: Task, config: TrainConfig) -> float:
     model = make_ppo(make_envs(task, "image", config.ppo.envs), config)
     with TemporaryDirectory() as folder, ProgressDisplay(Console(quiet=True), config.frames) as display:
         model.set_logger(Logger(folder, []))
-        recorder = Recorder(Ledger(Path(folder) / "ledger.sqlite"), display)
+        recorder = Recorder(Ledger(Path(folder) / "ledger.sqlite", config.ledger_rows), display)
         began = time.perf_counter()
         model.learn(config.frames, callback=recorder)
         return config.frames / (time.perf_counter() - began)

@@ -75,7 +75,7 @@ def test_a_rung_goes_on_from_the_weights_of_the_one_before(climbed):
         saved, now = load_file(file), dict(policy.named_parameters())
         assert all(torch.equal(saved[name], value) for name, value in now.items())
     memory = pair.adviser.memory
-    assert memory.rows
+    assert memory.sums.rows
     memory.record(["a context never met"], np.array([0]), np.array([1.0]))
     assert memory.visits("a context never met") == 1.0
 
@@ -183,12 +183,12 @@ def test_what_is_mastered_is_rehearsed_in_some_environments_and_counts_in_no_suc
 
 
 def test_episodes_of_rehearsal_count_for_no_success(tmp_path):
-    with closing(Ledger(tmp_path / "ledger.sqlite")) as ledger:
+    with closing(Ledger(tmp_path / "ledger.sqlite", most=1000)) as ledger:
         recorder = Recorder(ledger, SimpleNamespace(), rehearsing=1)
         ended = {"is_success": True, "episode": {"r": 1.0, "l": 3}}
         recorder.locals = {"infos": [ended, {}, {**ended, "is_success": False}]}
         recorder._on_step()
-    assert list(recorder.recent) == [False]
+    assert list(recorder.window.recent) == [False]
     assert len(read(tmp_path / "ledger.sqlite", "SELECT * FROM episodes")) == 1
 
 

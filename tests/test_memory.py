@@ -41,13 +41,29 @@ def test_feedback_decays_by_the_round_and_is_forgotten_when_taught():
     assert memory.feedback(QUESTION).visits_O[0] == pytest.approx(1.5)
     memory.forget(["c"])
     assert memory.feedback(QUESTION).visits_O.sum() == 0
-    assert memory.visits("d") == pytest.approx(0.5)
+    assert memory.sums.count("d") == pytest.approx(0.5)
 
 
 def test_many_contexts_grow_the_table():
     memory = memory_of([(str(i), i % 4, float(i)) for i in range(1000)])
-    assert memory.visits("999") == 1
-    assert memory.most_visited()[0] == "0"
+    assert memory.sums.count("999") == 1
+    assert memory.sums.most_counted(1.0)[0] == "0"
+
+
+def test_what_has_decayed_away_makes_room_for_what_is_new():
+    memory = memory_of([("c", 0, 1.0)], decay=0.5)
+    for i in range(40):
+        memory.record(["often", *(f"{i} {j}" for j in range(100))], np.zeros(101, dtype=int), np.ones(101))
+    assert len(memory.sums.table) <= 2048 and len(memory.sums.rows) <= 2048
+    assert memory.sums.count("often") == pytest.approx(2.0, abs=1e-9)
+    assert memory.sums.count("39 7") == 1.0 and memory.sums.count("38 99") == 0.5
+    assert memory.sums.count("c") == 0.0 and "c" not in memory.sums.rows
+
+
+def test_what_was_nearly_forgotten_and_comes_back_keeps_its_row_when_room_is_made():
+    memory = memory_of([("c", 0, 1.0)], decay=0.01)
+    memory.record(["c", *(str(i) for i in range(1000))], np.zeros(1001, dtype=int), np.ones(1001))
+    assert memory.sums.count("c") == pytest.approx(1.01)
 
 
 def test_scale_is_an_average_over_rollouts_with_a_floor():

@@ -84,3 +84,27 @@ def test_the_trial_only_lowers_trust():
     assert arms_of(0.3, 0.9, 200).ceiling() < 0.01
     assert arms_of(0.9, 0.3, 0).ceiling() == 1.0
     assert 0.0 <= arms_of(0.8, 0.8, 400).ceiling() <= 1.0
+
+
+def pair_that_returned(returns: list[float]) -> Trust:
+    trust = trust_after(simulated(5000, 1))
+    trust.end([(True, each) for each in returns])
+    return trust
+
+
+def test_evidence_is_forgotten_when_the_pair_suddenly_fails():
+    trust = pair_that_returned([1.0] * 90 + [0.0] * 10)
+    trust.end([(True, 0.0)] * 20 + [(True, 1.0)])
+    assert trust.overall.steps < 5
+    assert trust.earned < 0.1
+    assert trust.arms.stats[True][0] < 22
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [([1.0] * 100, [1.0] * 80 + [0.0] * 20), ([0.0] * 100, [0.0] * 100), ([-90.0] * 50, [-20.0] * 50), ([], [0.0] * 9)],
+)
+def test_evidence_is_kept_through_what_is_no_collapse(before, now):
+    trust = pair_that_returned(before)
+    trust.end([(True, each) for each in now] + [(False, 0.0)] * 100)
+    assert trust.overall.steps == 5000

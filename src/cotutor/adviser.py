@@ -1,5 +1,6 @@
 """Who the student asks: a teacher with a cache, the feedback memory, the dialogue and the trust in what comes out."""
 
+import heapq
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +16,7 @@ from cotutor.breaker import Breaker
 from cotutor.config import AskingConfig, DialogueConfig
 from cotutor.dialogue import ask_again, revise
 from cotutor.errors import SilentTeacherError
-from cotutor.memory import FeedbackMemory, Successes
+from cotutor.memory import ContextSums, FeedbackMemory, Successes
 from cotutor.stateful import Stateful
 from cotutor.tasks.base import Task
 from cotutor.teachers.base import Teacher
@@ -23,6 +24,7 @@ from cotutor.trust import Trust
 from cotutor.types import Consultation, Failure, Feedback, FloatArray, Question
 
 LOG_FLOOR = 1e-4
+TINY = np.finfo(float).tiny
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ class Adviser(Stateful):
         "_guidance",
         "met",
         "shortened",
+        "shortened_contexts",
         "asked",
         "requested",
         "_answered",
@@ -138,8 +141,9 @@ class Adviser(Stateful):
         self.probation = probation
         self.depth = dialogue.depth if realtime else 0
         self.answers: dict[str, Answer] = {}
-        self.met: dict[str, float] = {}
+        self.met = ContextSums(1)
         self.shortened: set[str] = set()
+        self.shortened_contexts = 0
         self.asked = 0
         self.requested = 0
         self._answered: list[str] = []
@@ -160,7 +164,7 @@ class Adviser(Stateful):
     @property
     def unrewarded(self) -> bool:
         """Whether no reward has told yet what any option is worth."""
-        return not self.memory.rows
+        return not self.memory.sums.rows
 
     @property
     def elapsed(self) -> float:
@@ -189,9 +193,9 @@ class Adviser(Stateful):
         with self.clock():
             read = self.teacher.read(contexts)
         most = self.teacher.most_characters
-        self.shortened.update(
-            text for text, context in zip(read, contexts, strict=True) if len(context) > most >= len(text)
-        )
+        shortened = {text for text, context in zip(read, contexts, strict=True) if len(context) > most >= len(text)}
+        self.shortened_contexts += len(shortened - self.shortened)
+        self.shortened |= shortened
         return read
 
     def guide(self, contexts: Sequence[str], envs: Sequence[gym.Env[Any, Any]]) -> tuple[FloatArray, FloatArray]:
@@ -238,10 +242,21 @@ class Adviser(Stateful):
         return (self.answers[context].own_O, self.revised(context)) if context in self.answers else None
 
     def meet(self, contexts: Sequence[str]) -> None:
-        """Counts the contexts of a rollout; the count decays like feedback."""
-        self.met = {context: count * self.dialogue.decay for context, count in self.met.items()}
-        for context in contexts:
-            self.met[context] = self.met.get(context, 0.0) + 1.0
+        """Counts the contexts of a rollout; the count decays like feedback, and what it forgets is met anew."""
+        self.met.age(self.dialogue.decay)
+        self.met.add(contexts, np.ones((len(contexts), 1)))
+        self.shortened &= self.met.rows.keys()
+        self._drop_answers(len(self.answers) - self.asking.remembered)
+
+    def _drop_answers(self, excess: int) -> None:
+        """Drops so many answers, those about the contexts met least lately."""
+        for context in heapq.nsmallest(excess, self.answers, key=self.met.count):
+            del self.answers[context]
+
+    @property
+    def distinct(self) -> int:
+        """Number of contexts met so far."""
+        return self.met.added
 
     def refresh(self) -> None:
         """Makes new feedback, trust and answers count from now on."""
@@ -254,9 +269,15 @@ class Adviser(Stateful):
         A context never asked is wholly uncertain. One that an older version answered is as uncertain as its advice has
         entropy. One that the present version answered is not asked again.
         """
-        value = {context: self.met[context] * self._uncertainty(context) for context in self.met}
-        worthy = sorted((context for context in value if value[context] > 0), key=lambda c: (-value[c], c))
-        return worthy[: self._budget()]
+        value_C, rows = self.met.counts, self.met.rows
+        for context in self.answers.keys() & rows.keys():
+            value_C[rows[context]] *= self._uncertainty(context)
+        budget = min(self._budget(), len(rows))
+        if not budget:
+            return []
+        least = max(np.partition(value_C, -budget)[-budget], TINY)
+        worthy = [context for context, row in rows.items() if value_C[row] >= least]
+        return sorted(worthy, key=lambda context: (-value_C[rows[context]], context))[:budget]
 
     def ask_at_once(self, contexts: Sequence[str]) -> None:
         """Asks at once about contexts never asked before, within the budget of the round, if that is wanted.

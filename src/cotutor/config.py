@@ -131,6 +131,8 @@ class AskingConfig:
     """Ask about a new context when it is met, not after the rollout: for tasks whose contexts hardly ever come back."""
     share: float = 0.0
     """If positive: share of the wall-clock for the teacher instead of a number of contexts (not repeatable)."""
+    remembered: int = 100_000
+    """Answers remembered at most; those about contexts that were met least lately are dropped first."""
     most_characters: int = 4_000
     """How long a context may be for the teacher; a longer one loses its middle, and is counted."""
 
@@ -297,6 +299,8 @@ class TrainConfig:
     """Held-out episodes of the finished pair kept for the report and ``cotutor replay``; 0 for none."""
     checkpoint_seconds: float = 60.0
     """Seconds of training between checkpoints, from which ``cotutor resume`` goes on; 0 for none."""
+    ledger_rows: int = 1_000_000
+    """Episodes, consultations and failures of the teacher kept in the ledger, the latest of each; rounds all are."""
     threads: int = 0
     """CPU threads; 0 leaves it to torch: one a core, or as many as the environment's OMP_NUM_THREADS says."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -329,6 +333,7 @@ AT_LEAST = {
     "agreement_states": 1,
     "replays": 0,
     "checkpoint_seconds": 0,
+    "ledger_rows": 1,
     "threads": 0,
     "ppo.envs": 1,
     "ppo.steps": 2,
@@ -342,6 +347,7 @@ AT_LEAST = {
     "trust.probation_every": 0,
     "trust.unrewarded_every": 0,
     "asking.per_round": 0,
+    "asking.remembered": 1,
     "served.votes": 1,
     "served.concurrency": 1,
     "served.retries": 0,

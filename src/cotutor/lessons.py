@@ -46,7 +46,7 @@ def plan_lessons(adviser: Adviser, config: LessonConfig) -> list[str]:
         frequent = adviser.successes.most_frequent()[: config.most]
         return [context for context in frequent if adviser.successes.counts(adviser.task.question(context)).any()]
     worth = []
-    for context in adviser.memory.most_visited():
+    for context in adviser.memory.sums.most_counted(least=1.0):
         feedback = adviser.memory.feedback(adviser.task.question(context))
         if np.count_nonzero(feedback.visits_O >= 1) >= 2:
             worth.append(context)

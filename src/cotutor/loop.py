@@ -221,7 +221,7 @@ class Loop(BaseCallback, Stateful):
 
     def judge(self, rollout: Rollout) -> None:
         """Judges the advice by a rollout that it has not seen, if that says something."""
-        self.adviser.trust.arms.add(rollout.ended)
+        self.adviser.trust.end(rollout.ended)
         if not self.says_something(rollout):
             return
         self.scale.update(rollout.advantages_N)

@@ -10,7 +10,8 @@ from cotutor.types import Feedback, FloatArray, Question
 
 VISITS, TOTAL, SQUARES, WORKED = range(4)
 FORGOTTEN = 0.05
-"""Visits that have decayed below this are dropped."""
+"""What has decayed to fewer visits than this is dropped."""
+SMALLEST_TABLE = 256
 
 
 class AdvantageScale(Stateful):
@@ -42,6 +43,90 @@ class AdvantageScale(Stateful):
         return max(self.floor, float(np.sqrt(self.mean_square / self.weight))) if self.weight else self.floor
 
 
+class ContextSums(Stateful):
+    """Decaying sums per context, which take the room that is met in some hundred rounds, and not in the run.
+
+    Contexts whose counts have decayed away are forgotten when there is no room for new ones.
+
+    Args:
+        shape: Of what is summed per context. The first entry of its last dimension counts steps.
+
+    Attributes:
+        rows: The row of each context, in the order in which they were last added to.
+        table: The sums, shape (C, *shape), of which as many rows are in use as there are contexts.
+        added: How often a context was new; one that was forgotten is so again.
+    """
+
+    changes = ("rows", "table", "added")
+
+    def __init__(self, *shape: int) -> None:
+        self.rows: dict[str, int] = {}
+        self.table = np.zeros((SMALLEST_TABLE, *shape))
+        self.added = 0
+
+    @property
+    def counts(self) -> FloatArray:
+        """The decayed count of each row in use, shape (C,)."""
+        count_CX = self.table[: len(self.rows), ..., 0]
+        return count_CX.sum(axis=tuple(range(1, count_CX.ndim)))
+
+    @property
+    def in_use(self) -> FloatArray:
+        """The sums in the order of ``rows``, shape (C, *shape)."""
+        return self.table[[*self.rows.values()]]
+
+    def fill(self, contexts: Sequence[str], sums: FloatArray) -> None:
+        """Puts in what was in use, in the order of its contexts."""
+        self.rows = {context: row for row, context in enumerate(contexts)}
+        self.table = np.concatenate([sums, np.zeros((SMALLEST_TABLE, *self.table.shape[1:]))])
+
+    def of(self, context: str) -> FloatArray | None:
+        """Returns the sums of a context, None where there are none."""
+        row = self.rows.get(context)
+        return None if row is None else self.table[row]
+
+    def count(self, context: str) -> float:
+        """Returns the decayed count of a context."""
+        sums = self.of(context)
+        return 0.0 if sums is None else float(sums[..., 0].sum())
+
+    def age(self, factor: float) -> None:
+        """Multiplies everything by a factor."""
+        self.table[: len(self.rows)] *= factor
+
+    def add(self, contexts: Sequence[str], values_N: FloatArray, *where: NDArray[np.int64]) -> None:
+        """Adds values.
+
+        Args:
+            contexts: The context of each of N values.
+            values_N: The values, shape (N, ...).
+            where: Their indices into the dimensions after that of contexts, each of shape (N,).
+        """
+        latest = dict.fromkeys(reversed(contexts))
+        if len(self.rows) + sum(context not in self.rows for context in latest) > len(self.table):
+            self._forget(latest)
+        for context in reversed(latest):
+            if context not in self.rows:
+                self.added += 1
+            self.rows[context] = self.rows.pop(context, len(self.rows))
+        np.add.at(self.table, (np.array([self.rows[context] for context in contexts], dtype=int), *where), values_N)
+
+    def most_counted(self, least: float) -> list[str]:
+        """Returns the contexts that count at least so much, those that count most first."""
+        count_C = self.counts
+        known = [(count_C[row], context) for context, row in self.rows.items() if count_C[row] >= least]
+        return [context for _, context in sorted(known, key=lambda item: (-item[0], item[1]))]
+
+    def _forget(self, needed: dict[str, None]) -> None:
+        """Drops what is forgotten and not needed now, and makes the table twice as large as what then is known."""
+        count_C = self.counts
+        kept = {c: row for c, row in self.rows.items() if count_C[row] >= FORGOTTEN or c in needed}
+        size = max(SMALLEST_TABLE, 2 * len(kept.keys() | needed.keys()))
+        table = np.zeros((size, *self.table.shape[1:]))
+        table[: len(kept)] = self.table[[*kept.values()]]
+        self.rows, self.table = {context: row for row, context in enumerate(kept)}, table
+
+
 class FeedbackMemory(Stateful):
     """Decayed visit counts and advantages per context and action; an option's feedback is that of its action.
 
@@ -49,15 +134,17 @@ class FeedbackMemory(Stateful):
         actions: Number of actions of the environment (A).
         decay: Factor on everything remembered, once a round.
         shrinkage: k of the shrinkage n / (n + k) of a mean of n visits towards zero.
+
+    Attributes:
+        sums: The sums, shape (A, 4) a context.
     """
 
-    changes = ("rows", "stats_CAS")
+    changes = ("sums",)
 
     def __init__(self, actions: int, decay: float, shrinkage: float) -> None:
         self.decay = decay
         self.shrinkage = shrinkage
-        self.rows: dict[str, int] = {}
-        self.stats_CAS = np.zeros((256, actions, 4))
+        self.sums = ContextSums(actions, 4)
 
     def record(self, contexts: list[str], actions: NDArray[np.int64], advantages: FloatArray) -> None:
         """Ages what is remembered by one round and adds the steps of a rollout.
@@ -67,22 +154,10 @@ class FeedbackMemory(Stateful):
             actions: The action taken in each, shape (N,).
             advantages: Its advantage in units of the running scale, shape (N,).
         """
-        self.stats_CAS *= self.decay
-        rows = np.array([self.row(context) for context in contexts])
-        added = np.stack([np.ones_like(advantages), advantages, advantages**2, advantages > 0], axis=1)
-        np.add.at(self.stats_CAS, (rows, actions), added)
-
-    def row(self, context: str) -> int:
-        """Returns the row of ``context``, made now if it is new."""
-        row = self.rows.setdefault(context, len(self.rows))
-        if row == len(self.stats_CAS):
-            self.stats_CAS = np.concatenate([self.stats_CAS, np.zeros_like(self.stats_CAS)])
-        return row
-
-    def visits(self, context: str) -> float:
-        """Returns the decayed number of visits to ``context``, whatever was done there."""
-        row = self.rows.get(context)
-        return 0.0 if row is None else float(self.stats_CAS[row, :, VISITS].sum())
+        self.sums.age(self.decay)
+        worked = (advantages > 0).astype(float)
+        values = np.stack([np.ones_like(advantages), advantages, advantages**2, worked], axis=1)
+        self.sums.add(contexts, values, actions)
 
     def feedback(self, question: Question) -> Feedback:
         """Returns the feedback on every option; zeros where the context was never met.
@@ -90,10 +165,9 @@ class FeedbackMemory(Stateful):
         The advantage is taken relative to the visit-weighted mean of the context, or unvisited options would look
         best wherever the critic is too high.
         """
-        row = self.rows.get(question.context)
-        if row is None:
+        stats_AS = self.sums.of(question.context)
+        if stats_AS is None:
             return Feedback(*np.zeros((4, len(question.options))))
-        stats_AS = self.stats_CAS[row]
         visits_A = stats_AS[:, VISITS]
         seen_A = np.maximum(visits_A, 1e-9)
         mean_A = stats_AS[:, TOTAL] / seen_A
@@ -105,13 +179,7 @@ class FeedbackMemory(Stateful):
 
     def forget(self, contexts: list[str]) -> None:
         """Drops the feedback on ``contexts``: it has been taught, and counting it again would double it."""
-        self.stats_CAS[[self.rows[context] for context in contexts]] = 0.0
-
-    def most_visited(self) -> list[str]:
-        """Returns the contexts that have feedback, most visited first."""
-        visits_C = self.stats_CAS[:, :, VISITS].sum(axis=1)
-        known = [(visits_C[row], context) for context, row in self.rows.items() if visits_C[row] > 0]
-        return [context for _, context in sorted(known, key=lambda item: (-item[0], item[1]))]
+        self.sums.table[[self.sums.rows[context] for context in contexts]] = 0.0
 
 
 class Successes(Stateful):
@@ -128,9 +196,8 @@ class Successes(Stateful):
     changes = ("done", "running")
 
     def __init__(self, actions: int, decay: float) -> None:
-        self.actions = actions
         self.decay = decay
-        self.done: dict[str, FloatArray] = {}
+        self.done = ContextSums(actions, 1)
         self.running: dict[int, list[tuple[str, int, float]]] = {}
 
     def record(
@@ -150,24 +217,26 @@ class Successes(Stateful):
             episode_N: Number of its episode.
             running_E: Numbers of the episodes that go on.
         """
-        aged = {context: counts_A * self.decay for context, counts_A in self.done.items()}
-        self.done = {context: counts_A for context, counts_A in aged.items() if counts_A.sum() >= FORGOTTEN}
+        self.done.age(self.decay)
         for context, action, reward, episode in zip(contexts, actions_N, rewards_N, episode_N, strict=True):
             self.running.setdefault(int(episode), []).append((context, int(action), float(reward)))
-        for episode in self.running.keys() - {int(episode) for episode in running_E}:
+        succeeded = []
+        for episode in sorted(self.running.keys() - {int(episode) for episode in running_E}):
             steps = self.running.pop(episode)
             if sum(reward for _, _, reward in steps) > 0:
-                for context, action, _ in steps:
-                    # a context that comes again counts among the latest
-                    counts_A = self.done.pop(context, np.zeros(self.actions))
-                    counts_A[action] += 1.0
-                    self.done[context] = counts_A
+                succeeded += steps
+        if succeeded:
+            done, actions, _ = zip(*succeeded, strict=True)
+            self.done.add(done, np.ones((len(done), 1)), np.array(actions))
 
     def counts(self, question: Question) -> FloatArray:
-        """Returns how often each option was chosen in a context, shape (O,)."""
-        return self.done[question.context][[option.action for option in question.options]]
+        """Returns how often each option was chosen in a context that is among the most frequent, shape (O,)."""
+        counts_A1 = self.done.of(question.context)
+        assert counts_A1 is not None
+        return counts_A1[[option.action for option in question.options], 0]
 
     def most_frequent(self) -> list[str]:
         """Returns the contexts, most frequent first; among equally frequent ones, in whole visits, the latest."""
-        latest_first = [*self.done][::-1]
-        return sorted(latest_first, key=lambda context: -round(float(self.done[context].sum())))
+        count_C = self.done.counts
+        latest_first = [context for context, row in reversed(self.done.rows.items()) if count_C[row] >= FORGOTTEN]
+        return sorted(latest_first, key=lambda context: -round(float(count_C[self.done.rows[context]])))

@@ -40,7 +40,7 @@ from cotutor.runs.ledger import Ledger
 from cotutor.runs.lock import only_one
 from cotutor.runs.progress import Glance, ProgressDisplay
 from cotutor.runs.stopping import stoppable
-from cotutor.runs.summary import FIRST_POINT, WINDOW, Summary, frames_to_success
+from cotutor.runs.summary import SuccessWindow, Summary
 from cotutor.stateful import Stateful
 from cotutor.students.policies import GuidedPolicy
 from cotutor.students.ppo import make_envs, make_ppo, rehearsed_first
@@ -207,7 +207,7 @@ class Recorder(BaseCallback, Stateful):
         teacher_agreement: Measures the teacher's agreement with the bot, None where there is none.
     """
 
-    changes = ("measured_version", "round", "failures", "episodes", "recent", "without_advice", "seconds")
+    changes = ("measured_version", "round", "failures", "window", "without_advice", "seconds")
 
     def __init__(
         self,
@@ -227,8 +227,7 @@ class Recorder(BaseCallback, Stateful):
         self.round = 0
         self.failures = 0
         self.report: RoundReport | None = None
-        self.episodes: list[tuple[int, bool]] = []
-        self.recent: deque[bool] = deque(maxlen=WINDOW)
+        self.window = SuccessWindow()
         self.without_advice: deque[bool] = deque(maxlen=TRIALS_SHOWN)
         self.measuring_seconds = 0.0
         self.began = time.perf_counter()
@@ -251,7 +250,7 @@ class Recorder(BaseCallback, Stateful):
         for info in self.locals["infos"][self.rehearsing :]:
             if "episode" in info:
                 self._episode(info)
-        return not (self.enough and len(self.recent) == WINDOW and np.mean(self.recent) >= self.enough)
+        return not (self.enough and self.window.reaches(self.enough))
 
     def _episode(self, info) -> None:
         success, trial = bool(info["is_success"]), bool(info.get("trial", False))
@@ -259,12 +258,10 @@ class Recorder(BaseCallback, Stateful):
         if not info.get("with_prior", False):
             self.without_advice.append(success)
         if not trial:
-            self.episodes.append((self.num_timesteps, success))
-            self.recent.append(success)
+            self.window.add(self.num_timesteps, success)
 
     def _on_rollout_end(self) -> None:
-        report = self.report
-        success = float(np.mean(self.recent)) if len(self.recent) >= FIRST_POINT else None
+        report, success = self.report, self.window.success
         self.ledger.add_round(report, self.round, self.num_timesteps, self.seconds, success, self._agreement())
         self.display.show(
             Glance(
@@ -370,7 +367,7 @@ def carry_out(
 ) -> tuple[RunFolder, Summary]:
     """Trains from a checkpoint, or from the beginning, evaluates, and completes the run's folder."""
     config, pair = run.config, run.pair
-    ledger = Ledger(folder.ledger)
+    ledger = Ledger(folder.ledger, config.ledger_rows)
     try:
         with ProgressDisplay(console, config.frames, live=config.teacher != ME) as display:
             recorder = Recorder(ledger, display, config.enough, pair.rehearsing, _agreement_curve(pair, run.states))
@@ -443,9 +440,9 @@ def _cost(pair: Pair, recorder: Recorder) -> dict[str, Any]:
         "teacher_seconds": None if source is None else round(source.seconds, 2),
         "contexts_asked": None if source is None else source.asked,
         "teacher_tokens": None if source is None else source.tokens,
-        "distinct_contexts": None if source is None else len(source.met),
+        "distinct_contexts": None if source is None else source.distinct,
         "teacher_failures": recorder.failures,
-        "shortened_contexts": 0 if pair.adviser is None else len(pair.adviser.shortened),
+        "shortened_contexts": 0 if pair.adviser is None else pair.adviser.shortened_contexts,
     }
 
 
@@ -497,7 +494,7 @@ def _summarise(run: Prepared, recorder: Recorder, cost: dict[str, Any]) -> Summa
         student_success_greedy=alone.greedy_success,
         student_return=alone.mean_return,
         eval_episodes=config.eval_episodes,
-        frames_to_success=frames_to_success(recorder.episodes),
+        frames_to_success=recorder.window.frames_to,
         repeatable=not (config.arrows.teacher and (config.asking.share > 0 or remote)),
         **teacher_fields,
         transfer={name: _measure_transfer(config, pair, other) for name, other in run.transfer.items()},

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtr
 
+from cotutor.memory import ContextSums
 from cotutor.stateful import Stateful
 from cotutor.types import FloatArray
 
@@ -37,7 +38,7 @@ def gains(
 
 def worth(mean: FloatArray, error: FloatArray, margin: float) -> FloatArray:
     """Returns max(0, 2·P(gain > margin) − 1) for a gain that is normal about ``mean`` with standard ``error``."""
-    return np.maximum(0.0, 2.0 * norm.cdf((mean - margin) / np.maximum(error, 1e-9)) - 1.0)
+    return np.maximum(0.0, 2.0 * ndtr((mean - margin) / np.maximum(error, 1e-9)) - 1.0)
 
 
 @dataclass
@@ -62,6 +63,12 @@ class Evidence:
         self.total = decay * self.total + float(gain_N.sum())
         self.variance = decay**2 * self.variance + float((np.bincount(cluster_N, weights=centred_N) ** 2).sum())
 
+    def forget(self, share: float) -> None:
+        """Loses a share of what was found out, as if it had decayed by so much."""
+        self.steps *= 1 - share
+        self.total *= 1 - share
+        self.variance *= (1 - share) ** 2
+
     @property
     def mean(self) -> float:
         return self.total / max(self.steps, 1.0)
@@ -69,6 +76,36 @@ class Evidence:
     @property
     def error(self) -> float:
         return float(np.sqrt(self.variance)) / max(self.steps, 1.0)
+
+
+PSEUDO = np.array([2.0, 1.0, 1.0])
+"""The sums of two episodes, one of return 0 and one of return 1."""
+
+
+def moments(episode_return: float) -> FloatArray:
+    """Returns what an episode adds to the sums of an arm: (1, R, R²)."""
+    return np.array([1.0, episode_return, episode_return**2])
+
+
+def surely_less(few: FloatArray, more: FloatArray, margin: float) -> float:
+    """Returns max(0, 2·P(the mean return of ``few`` is that of ``more`` less the margin, or below) − 1).
+
+    It is 0 if one of them is empty.
+    Two pseudo-episodes an arm keep a handful of episodes from deciding.
+
+    Args:
+        few: Count, sum and sum of squares of returns.
+        more: The same of those that it is compared with.
+        margin: The difference that is to be exceeded.
+    """
+    if not few[0] or not more[0]:
+        return 0.0
+    mean, variance = [], []
+    for count, total, squares in (few + PSEUDO, more + PSEUDO):
+        mean.append(total / count)
+        variance.append((squares / count - (total / count) ** 2) / count)
+    error = np.sqrt(max(sum(variance), 1e-9))
+    return float(worth(np.array(mean[1] - mean[0]), np.array(error), margin))
 
 
 class Arms(Stateful):
@@ -86,28 +123,35 @@ class Arms(Stateful):
     def __init__(self, decay: float, margin: float) -> None:
         self.decay = decay
         self.margin = margin
-        # two pseudo-episodes an arm (one of return 0, one of return 1) keep a handful of episodes from deciding
         self.stats = {True: np.zeros(3), False: np.zeros(3)}
 
     def add(self, ended: Sequence[tuple[bool, float]]) -> None:
         """Ages what is remembered by one round and adds (with prior?, return) of the episodes that ended in it."""
-        for stats in self.stats.values():
-            stats *= self.decay
+        self.forget(1 - self.decay)
         for advised, episode_return in ended:
-            self.stats[advised] += (1.0, episode_return, episode_return**2)
+            self.stats[advised] += moments(episode_return)
+
+    def forget(self, share: float) -> None:
+        """Loses a share of what is remembered."""
+        for stats in self.stats.values():
+            stats *= 1 - share
 
     def ceiling(self) -> float:
         """Returns 1 − max(0, 2·P(the student alone is as good, up to the margin) − 1); 1 while an arm is empty."""
-        if any(stats[0] == 0.0 for stats in self.stats.values()):
-            return 1.0
-        moments = []
-        for advised in (True, False):
-            count, total, squares = self.stats[advised] + (2.0, 1.0, 1.0)
-            mean = total / count
-            moments.append((mean, (squares / count - mean**2) / count))
-        (advised_mean, advised_variance), (alone_mean, alone_variance) = moments
-        error = np.sqrt(max(advised_variance + alone_variance, 1e-9))
-        return 1.0 - float(worth(np.array(alone_mean - advised_mean), np.array(error), -self.margin))
+        advised, alone = self.stats[True], self.stats[False]
+        return 1.0 - surely_less(advised, alone, -self.margin)
+
+    def collapsed(self, ended: Sequence[tuple[bool, float]]) -> float:
+        """Returns max(0, 2·P(episodes with the prior return less than half of what they did) − 1).
+
+        Args:
+            ended: (with prior?, return) of the episodes of a round that is still to be added.
+        """
+        before, now = self.stats[True], np.zeros(3)
+        for advised, episode_return in ended:
+            now += advised * moments(episode_return)
+        half = abs(before[1]) / max(before[0], 1.0) / 2
+        return surely_less(now, before, half)
 
 
 class Trust(Stateful):
@@ -127,18 +171,29 @@ class Trust(Stateful):
         self.shrinkage = shrinkage
         self.decay = decay
         self.overall = Evidence()
-        self.by_context: dict[str, FloatArray] = {}
+        self.by_context = ContextSums(2)
         self.arms = Arms(decay, trial_margin)
         self.gain_spread = 1.0
 
+    def end(self, ended: Sequence[tuple[bool, float]]) -> None:
+        """Takes (with prior?, return) of the episodes that ended in a round.
+
+        What was found out decays slowly, for teacher and student change slowly. If what the pair does is suddenly worth
+        less than half, something else happened, and what was found out before says nothing any more: it is forgotten
+        as surely as that.
+        """
+        lost = self.arms.collapsed(ended)
+        self.overall.forget(lost)
+        self.arms.forget(lost)
+        self.by_context.age(1 - lost)
+        self.arms.add(ended)
+
     def judge(self, contexts: list[str], gain_N: FloatArray, episode_N: NDArray[np.int64]) -> None:
         """Adds the gains of N advised steps of a rollout that the advice had not seen when it was given."""
-        for stats in self.by_context.values():
-            stats *= self.decay
+        self.by_context.age(self.decay)
         self.overall.add(gain_N, episode_N, self.decay)
         self.gain_spread = float(gain_N.std())
-        for context, gain in zip(contexts, gain_N, strict=True):
-            self.by_context.setdefault(context, np.zeros(2))[:] += (1.0, gain)
+        self.by_context.add(contexts, np.stack([np.ones_like(gain_N), gain_N], axis=1))
 
     @property
     def earned(self) -> float:
@@ -154,12 +209,12 @@ class Trust(Stateful):
 
     def of(self, context: str) -> float:
         """Returns the trust in the advice of one context, never above that over all contexts."""
-        stats = self.by_context.get(context)
+        stats = self.by_context.of(context)
         if stats is None:
             return self.value
         steps, total = stats
         count = steps + self.shrinkage
         mean = (total + self.shrinkage * self.overall.mean) / count
         error = self.gain_spread / np.sqrt(count)
-        against = float(norm.cdf((self.margin - mean) / max(error, 1e-9)))
+        against = float(ndtr((self.margin - mean) / max(error, 1e-9)))
         return self.value * min(1.0, 2.0 * (1.0 - against))

@@ -35,7 +35,7 @@ def test_a_run_folder_is_kept_with_its_curve(tmp_path) -> None:
     rounds = MOST_POINTS + 40
     run = made_run("near", "mutual", 4, rounds=rounds)
     (tmp_path / "summary.json").write_text(json.dumps(asdict(run.summary)))
-    ledger = Ledger(tmp_path / "ledger.sqlite")
+    ledger = Ledger(tmp_path / "ledger.sqlite", most=1000)
     for i in range(rounds):
         report = RoundReport(i, 10 * (i + 1), 0.5, 0.1, i, 0.2, 0, None, None, [])
         ledger.add_round(report, i, 10 * (i + 1), 0.1 * i, None if i == 0 else 0.5, 0.7 if i == 7 else None)

@@ -98,7 +98,7 @@ def write_run(folder: Path, summary: Summary, consultations: Sequence[Consultati
     (folder / "summary.json").write_text(json.dumps(asdict(summary)))
     config = TrainConfig(task=summary.task, method=summary.method, seed=summary.seed, frames=summary.frames)
     (folder / "config.yaml").write_text(to_yaml(config))
-    ledger = Ledger(folder / "ledger.sqlite")
+    ledger = Ledger(folder / "ledger.sqlite", most=1_000_000)
     rng = np.random.default_rng(0)
     for i in range(summary.rounds):
         frames, rise = 1024 * (i + 1), 1 / (1 + exp((14 - i) / 4))

@@ -9,7 +9,7 @@ from cotutor.types import Option, Question
 
 @pytest.fixture
 def ledger(tmp_path):
-    return Ledger(tmp_path / "ledger.sqlite")
+    return Ledger(tmp_path / "ledger.sqlite", most=1000)
 
 
 def test_first_before_last_after_and_the_richest_evidence(ledger, tmp_path):

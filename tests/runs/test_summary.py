@@ -1,6 +1,13 @@
 """Frames to success by hand."""
 
-from cotutor.runs.summary import frames_to_success
+from cotutor.runs.summary import SuccessWindow
+
+
+def frames_to_success(episodes: list[tuple[int, bool]]) -> dict[str, int | None]:
+    window = SuccessWindow()
+    for frames, success in episodes:
+        window.add(frames, success)
+    return window.frames_to
 
 
 def test_a_threshold_needs_a_full_window():

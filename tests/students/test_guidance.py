@@ -38,18 +38,23 @@ def guided(trust: float, trial_every: int = 0, on_probation: bool = False, unrew
 
 
 @pytest.mark.parametrize("on_probation", [False, True])
-def test_the_trial_is_one_episode_in_so_many_and_has_the_other_arm(on_probation):
+def test_the_trial_is_one_step_in_so_many_and_has_the_other_arm(on_probation):
     guide, model = guided(trust=1.0, trial_every=4, on_probation=on_probation)
-    model.learn(4 * 64 * 4)
+    model.learn(4 * 64 * 16)
     steps = guide.steps
     trial = np.concatenate([step.trial_E for step in steps])
     weight = np.concatenate([step.weight_E for step in steps])
     assert ((weight > 0) == (trial == on_probation)).all()
-    assert {chance for step in steps for chance in step.chance_E} == {0.25 if on_probation else 0.75}
-    episodes = {}
-    for step in steps:
-        episodes.update(zip(step.episode_E.tolist(), step.trial_E.tolist(), strict=True))
-    assert 0.1 < np.mean(list(episodes.values())) < 0.45
+    assert 0.15 < np.mean(trial) < 0.35
+
+
+@pytest.mark.parametrize("on_probation", [False, True])
+def test_episodes_of_the_trial_that_last_longer_are_rarer(on_probation):
+    guide, _ = guided(trust=1.0, trial_every=4, on_probation=on_probation)
+    guide.lengths = {on_probation: 40.0, not on_probation: 5.0}
+    guide.reset()
+    (tried,) = {float(chance) if on_probation else 1 - float(chance) for chance in guide.chance_E}
+    assert 40 * tried / (40 * tried + 5 * (1 - tried)) == pytest.approx(1 / 4)
 
 
 @pytest.mark.parametrize("on_probation", [False, True])

@@ -351,9 +351,9 @@ class LanguageRounds(BaseCallback, Stateful):
         return self.policy.tokens
 
     @property
-    def met(self) -> Sequence[str]:
-        """The contexts met so far."""
-        return self.policy.texts
+    def distinct(self) -> int:
+        """Number of contexts met so far."""
+        return len(self.policy.texts)
 
     @property
     def seconds(self) -> float:

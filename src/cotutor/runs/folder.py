@@ -194,9 +194,9 @@ def save_dialogue(folder: RunFolder, adviser: Adviser) -> None:
     adviser.teacher.save(folder.teacher)
     folder.dialogue.mkdir(exist_ok=True)
     memory, trust = adviser.memory, adviser.trust
-    save_arrays({"feedback": memory.stats_CAS[: len(memory.rows)]}, folder.dialogue / "memory.safetensors")
+    save_arrays({"feedback": memory.sums.in_use}, folder.dialogue / "memory.safetensors")
     state: dict[str, Any] = {
-        "contexts": list(memory.rows),
+        "contexts": list(memory.sums.rows),
         "answers": {
             context: {
                 "scores": answer.scores_O.tolist(),
@@ -207,7 +207,7 @@ def save_dialogue(folder: RunFolder, adviser: Adviser) -> None:
             for context, answer in adviser.answers.items()
         },
         "overall": asdict(trust.overall),
-        "by_context": {context: stats.tolist() for context, stats in trust.by_context.items()},
+        "by_context": dict(zip(trust.by_context.rows, trust.by_context.in_use.tolist(), strict=True)),
         "gain_spread": trust.gain_spread,
         "arms": {str(advised): stats.tolist() for advised, stats in trust.arms.stats.items()},
     }
@@ -219,15 +219,13 @@ def load_dialogue(folder: RunFolder, adviser: Adviser) -> None:
     adviser.teacher.load(folder.teacher)
     state = json.loads((folder.dialogue / "state.json").read_text(encoding="utf-8"))
     memory, trust = adviser.memory, adviser.trust
-    memory.rows = {context: row for row, context in enumerate(state["contexts"])}
-    feedback_CAS = load_arrays(folder.dialogue / "memory.safetensors")["feedback"]
-    memory.stats_CAS = np.concatenate([feedback_CAS, memory.stats_CAS])
+    memory.sums.fill(state["contexts"], load_arrays(folder.dialogue / "memory.safetensors")["feedback"])
     adviser.answers = {
         context: Answer(np.array(entry["scores"]), np.array(entry["own"]), np.array(entry["advice"]), entry["version"])
         for context, entry in state["answers"].items()
     }
     trust.overall = Evidence(**state["overall"])
-    trust.by_context = {context: np.array(stats) for context, stats in state["by_context"].items()}
+    trust.by_context.fill([*state["by_context"]], np.array([*state["by_context"].values()]).reshape(-1, 2))
     trust.gain_spread = state["gain_spread"]
     trust.arms.stats = {advised: np.array(state["arms"][str(advised)]) for advised in (True, False)}
 

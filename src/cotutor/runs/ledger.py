@@ -29,7 +29,8 @@ CREATE TABLE IF NOT EXISTS consultations (
 );
 CREATE TABLE IF NOT EXISTS failures (round INTEGER NOT NULL, kind TEXT NOT NULL, words TEXT NOT NULL);
 """
-TABLES = ("rounds", "episodes", "consultations", "failures")
+BOUNDED = ("episodes", "consultations", "failures")
+TABLES = ("rounds", *BOUNDED)
 
 
 class Ledger:
@@ -37,10 +38,12 @@ class Ledger:
 
     Args:
         path: The file; made, if there is none.
+        most: Rows that are kept of each table but the rounds, the latest.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, most: int) -> None:
         self.run = path.parent
+        self.most = most
         with writing(self.run):
             self.database = sqlite3.connect(path)
             self.database.executescript(SCHEMA)
@@ -78,6 +81,10 @@ class Ledger:
                 self.database.executemany(
                     "INSERT INTO failures VALUES (?,?,?)",
                     ((round_number, failure.kind, failure.words) for failure in report.failures),
+                )
+            for table in BOUNDED:
+                self.database.execute(
+                    f"DELETE FROM {table} WHERE rowid <= (SELECT max(rowid) FROM {table}) - ?", (self.most,)
                 )
             self.database.commit()
 

@@ -1,6 +1,9 @@
 """What a run came to: the content of ``summary.json``."""
 
+from collections import deque
 from dataclasses import dataclass, field
+
+from cotutor.stateful import Stateful
 
 THRESHOLDS = (0.5, 0.75, 0.9, 0.95)
 WINDOW = 100
@@ -39,7 +42,7 @@ class Summary:
         bot_agreement_before: Share of a fixed set of states in which the untaught teacher's best option is right.
         bot_agreement_after: The same after training.
         agreement_ceiling: The best share that any map from contexts to options reaches on those states.
-        distinct_contexts: Distinct contexts met in training.
+        distinct_contexts: Distinct contexts met in training; one that comes back after a hundred rounds counts again.
         trust: Trust over all contexts at the end.
         teacher_tokens: Tokens that went through the language model in training, once for each time a batch of
             questions or lessons was computed; zero for a teacher without one, None also in runs older than the count.
@@ -93,21 +96,32 @@ TIMES = ("wall_seconds", "teacher_seconds")
 """The fields that two runs of the same seed need not share."""
 
 
-def frames_to_success(episodes: list[tuple[int, bool]]) -> dict[str, int | None]:
-    """Returns, per threshold, the frames at which the success over the last 100 episodes first reached it.
+class SuccessWindow(Stateful):
+    """Success over the last 100 training episodes, and when it first reached each threshold.
 
-    Args:
-        episodes: (frames, success) of the training episodes in the order in which they ended, trials left out.
+    Attributes:
+        recent: Whether each of those episodes succeeded, trials left out.
+        frames_to: Per threshold the frames at which it was first reached, None so far where it was not.
     """
-    found: dict[str, int | None] = {str(threshold): None for threshold in THRESHOLDS}
-    successes = 0
-    for i, (frames, success) in enumerate(episodes):
-        successes += success
-        if i >= WINDOW:
-            successes -= episodes[i - WINDOW][1]
-        if i + 1 < WINDOW:
-            continue
+
+    changes = ("recent", "frames_to")
+
+    def __init__(self) -> None:
+        self.recent: deque[bool] = deque(maxlen=WINDOW)
+        self.frames_to: dict[str, int | None] = {str(threshold): None for threshold in THRESHOLDS}
+
+    def add(self, frames: int, success: bool) -> None:
+        """Adds the next episode that ended."""
+        self.recent.append(success)
         for threshold in THRESHOLDS:
-            if found[str(threshold)] is None and successes / WINDOW >= threshold:
-                found[str(threshold)] = frames
-    return found
+            if self.frames_to[str(threshold)] is None and self.reaches(threshold):
+                self.frames_to[str(threshold)] = frames
+
+    def reaches(self, threshold: float) -> bool:
+        """Tells whether 100 episodes have ended, and so many of the last succeeded."""
+        return len(self.recent) == WINDOW and sum(self.recent) / WINDOW >= threshold
+
+    @property
+    def success(self) -> float | None:
+        """The success, None before there are episodes enough to say."""
+        return sum(self.recent) / len(self.recent) if len(self.recent) >= FIRST_POINT else None

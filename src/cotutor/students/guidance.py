@@ -18,6 +18,9 @@ from cotutor.stateful import Stateful
 from cotutor.students.policies import PRIOR
 from cotutor.students.spaces import count_actions, entries
 
+RENEWED = 0.1
+"""Share of the latest episode in what is remembered of how long episodes last."""
+
 
 class Adviser(Protocol):
     """Who gives the advice that the environment carries to the policy."""
@@ -69,16 +72,16 @@ class Step:
 class GuidedVecEnv(VecEnvWrapper, Stateful):
     """Puts the prior into the observation, runs the controlled trial, and remembers what was advised.
 
-    One episode in ``trial_every``, drawn at random, is the trial: it acts without the prior. While the teacher is on
-    probation it is one in ``probation_every``, and it alone acts with the prior; until the first reward, when nothing
-    can be lost by it, one in ``unrewarded_every``.
+    One step in ``trial_every`` belongs to the trial, whose episodes are drawn at random: they act without the prior.
+    While the teacher is on probation it is one in ``probation_every``, and the trial alone acts with the prior; until
+    the first reward, when nothing can be lost by it, one in ``unrewarded_every``.
 
     A rival that tells the student something else overrides ``entry``, ``width`` and ``_tell``.
 
     Args:
         venv: Environments whose ``info`` carries ``context`` (:class:`cotutor.tasks.base.SpokenEnv`).
         adviser: Who advises.
-        trial_every: Mean number of episodes per trial episode; 0 for no trial.
+        trial_every: Mean number of steps per step of the trial; 0 for no trial.
         seed: Seed of the draw.
         prior: Whether the advice reaches the policy's logits at all; without, there is nothing to try.
         rehearsing: How many environments, the first ones, practise what is mastered; trust is not judged by those.
@@ -89,7 +92,7 @@ class GuidedVecEnv(VecEnvWrapper, Stateful):
         entry: Name of the observation's entry that tells the student something.
     """
 
-    changes = ("random", "trial_E", "with_prior_E", "chance_E", "episode_E", "steps", "rewards", "ended")
+    changes = ("random", "trial_E", "with_prior_E", "chance_E", "episode_E", "lengths", "steps", "rewards", "ended")
     entry = PRIOR
 
     def __init__(
@@ -120,6 +123,7 @@ class GuidedVecEnv(VecEnvWrapper, Stateful):
         self.with_prior_E = np.zeros(self.num_envs, dtype=bool)
         self.chance_E = np.zeros(self.num_envs)
         self.episode_E = np.arange(self.num_envs)
+        self.lengths: dict[bool, float] = {}
         self.steps: list[Step] = []
         self.rewards: list[NDArray[np.float32]] = []
         self.ended: list[tuple[bool, float]] = []
@@ -144,6 +148,7 @@ class GuidedVecEnv(VecEnvWrapper, Stateful):
             infos[i] |= {"trial": bool(self.trial_E[i]), "with_prior": bool(self.with_prior_E[i])}
             if i >= self.rehearsing:
                 self.ended.append((bool(self.with_prior_E[i]), float(infos[i]["episode"]["r"])))
+            self._ended(bool(self.with_prior_E[i]), infos[i]["episode"]["l"])
             self.episode_E[i] += self.num_envs
             self._begin(i)
         current = [self.plain.reset_infos[i] if dones[i] else infos[i] for i in range(self.num_envs)]
@@ -174,14 +179,32 @@ class GuidedVecEnv(VecEnvWrapper, Stateful):
         return steps, np.stack(rewards), ended
 
     def _begin(self, i: int) -> None:
-        every, on_probation = self._trial_every(), self.adviser.on_probation
-        tried = 1 / every if every else 0.0
-        self.trial_E[i] = self.prior and every > 0 and self.random.random() < tried
+        on_probation, tried = self.adviser.on_probation, self._trial_chance()
+        self.trial_E[i] = self.prior and self.random.random() < tried
         self.with_prior_E[i] = self.prior and self.trial_E[i] == on_probation
         self.chance_E[i] = (tried if on_probation else 1 - tried) if self.prior else 0.0
 
+    def _ended(self, with_prior: bool, length: int) -> None:
+        """Takes note of how long episodes with the prior, or without it, last."""
+        self.lengths[with_prior] = (1 - RENEWED) * self.lengths.get(with_prior, length) + RENEWED * length
+
+    def _trial_chance(self) -> float:
+        """Returns with what probability the next episode is one of the trial.
+
+        Episodes that go wrong last longest: a trial of one episode in n costs far more than one step in n where the
+        advice is bad, which is what it is to find out. So the share that is meant is that of steps: for episodes of
+        the trial that last t, and others that last r, t·p / (t·p + r·(1 − p)) = 1/n.
+        """
+        every, on_probation = self._trial_every(), self.adviser.on_probation
+        if not every:
+            return 0.0
+        if len(self.lengths) < 2:
+            return 1 / every
+        trial, rest = self.lengths[on_probation], self.lengths[not on_probation]
+        return rest / (rest + (every - 1) * trial)
+
     def _trial_every(self) -> int:
-        """Returns the mean number of episodes per trial episode as things stand."""
+        """Returns the mean number of steps per step of the trial as things stand."""
         if not self.adviser.on_probation:
             return self.trial_every
         return self.unrewarded_every if self.adviser.unrewarded else self.probation_every
