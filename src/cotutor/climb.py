@@ -28,13 +28,14 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from rich.console import Console
 
 from cotutor.config import TrainConfig, from_values, from_yaml, merge, validate
 from cotutor.errors import UserError
 from cotutor.inspect import success_on
+from cotutor.reading import read_json, reading
 from cotutor.report import write_report
 from cotutor.runs.folder import RunFolder, read_summary, write_whole
 from cotutor.runs.summary import Summary
@@ -259,14 +260,24 @@ def climb(
         yield climbs[-1]
 
 
+class Remembered(TypedDict):
+    """``remembered.json``: success by task when the climb ended at a run."""
+
+    run: str
+    success: dict[str, float]
+
+
 def remembered(climbs: Sequence[Climbed], out: Path, console: Console) -> dict[str, float]:
     """Returns the pair's success, when the climb is over, on every task that it mastered on its way.
 
     It is measured once, and then read from ``remembered.json`` as long as the climb ends at the same run.
     """
     last, kept = climbs[-1], out / AT_THE_END
-    if kept.is_file() and (known := json.loads(kept.read_text()))["run"] == last.folder.path.name:
-        return known["success"]
+    if kept.is_file():
+        with reading("file", kept):
+            known = read_json(Remembered, kept)
+        if known["run"] == last.folder.path.name:
+            return known["success"]
     tasks = dict.fromkeys(climbed.rung.task for climbed in climbs if climbed.mastered)
     with console.status("measuring what is remembered of the rungs before"):
         success = success_on(last.folder.path, tasks, last.summary.eval_episodes)

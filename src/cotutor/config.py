@@ -445,7 +445,7 @@ def from_yaml(path: Path) -> TrainConfig:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"The configuration {path} cannot be read: {' '.join(str(error).split())}.") from error
+        raise UserError(f"The configuration {path} cannot be read: {error}.") from error
     return from_values({} if values is None else values)
 
 

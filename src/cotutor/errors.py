@@ -1,11 +1,19 @@
 """What may go wrong that is no failure of ours."""
 
+from cotutor.text import plain
+
 
 class UserError(Exception):
     """What the user asked for cannot be done; the message is one sentence that says why and what to do instead.
 
     The command prints the message and exits with code 2. Anything else is a failure of ours, exit code 1.
+
+    Args:
+        message: The sentence. What it quotes of files and servers becomes signs to read, on one line.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(plain(" ".join(message.split())))
 
 
 class SilentTeacherError(UserError):

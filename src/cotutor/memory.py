@@ -76,7 +76,13 @@ class ContextSums(Stateful):
         return self.table[[*self.rows.values()]]
 
     def fill(self, contexts: Sequence[str], sums: FloatArray) -> None:
-        """Puts in what was in use, in the order of its contexts."""
+        """Puts in what was in use, in the order of its contexts.
+
+        Raises:
+            ValueError: There are not so many sums, or of another shape.
+        """
+        if sums.shape != (len(contexts), *self.table.shape[1:]):
+            raise ValueError(f"sums of shape {sums.shape} are not of {len(contexts)} contexts")
         self.rows = {context: row for row, context in enumerate(contexts)}
         self.table = np.concatenate([sums, np.zeros((SMALLEST_TABLE, *self.table.shape[1:]))])
 

@@ -7,13 +7,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import gymnasium as gym
 import numpy as np
 
-from cotutor.errors import UserError
 from cotutor.evaluation import Actor, draw, student_actor
+from cotutor.reading import read_json, reading
 from cotutor.runs.folder import write_whole
 from cotutor.tasks.base import Task
 from cotutor.tasks.scene import Item, Scene
@@ -111,13 +111,62 @@ def read_replays(path: Path) -> list[Replay]:
     Raises:
         UserError: It cannot be read.
     """
-    try:
-        return [decode(episode) for episode in json.loads(path.read_text(encoding="utf-8"))]
-    except (OSError, ValueError, TypeError, LookupError) as error:
-        raise UserError(f"The replays {path} cannot be read: {error}.") from error
+    with reading("replays", path):
+        return [decode(episode) for episode in read_json(list[EncodedReplay], path)]
 
 
-def encode(replay: Replay) -> dict[str, Any]:
+class EncodedQuestion(TypedDict):
+    """What was told and asked, as JSON."""
+
+    told: str
+    context: str
+    options: list[tuple[str, int]]
+
+
+class EncodedGrid(TypedDict):
+    """A grid world as JSON: what stands where in the first scene, by number of an item."""
+
+    width: int
+    height: int
+    cells: list[int]
+
+
+class EncodedScene(TypedDict):
+    """A scene as JSON: what changed since the one before."""
+
+    agent: tuple[int, int, int]
+    seen: list[int]
+    carried: int
+    changes: list[tuple[int, int]]
+
+
+class EncodedStep(TypedDict):
+    """A step as JSON, with the number of its question."""
+
+    question: int
+    own: Shares | None
+    revised: Shares | None
+    trust: float | None
+    free: Shares | None
+    acted: Shares
+    action: int
+    reward: float
+
+
+class EncodedReplay(TypedDict):
+    """A replay as JSON."""
+
+    seed: int
+    actions: tuple[str, ...]
+    success: bool
+    questions: list[EncodedQuestion]
+    items: list[str | None]
+    grid: EncodedGrid | None
+    views: list[EncodedScene | str]
+    steps: list[EncodedStep]
+
+
+def encode(replay: Replay) -> EncodedReplay:
     """Returns a replay as JSON: what repeats is stored once, and of a grid only what changes from step to step."""
     views = [*(moment.view for moment in replay.moments), replay.end]
     scenes = [view for view in views if isinstance(view, Scene)]
@@ -133,7 +182,7 @@ def encode(replay: Replay) -> dict[str, Any]:
             {
                 "told": told,
                 "context": question.context,
-                "options": [[option.phrase, option.action] for option in question.options],
+                "options": [(option.phrase, option.action) for option in question.options],
             }
             for told, question in questions
         ],
@@ -143,11 +192,11 @@ def encode(replay: Replay) -> dict[str, Any]:
         else None,
         "views": [
             {
-                "agent": [*view.agent, view.direction],
-                "seen": view.seen,
+                "agent": (*view.agent, view.direction),
+                "seen": list(view.seen),
                 "carried": number[view.carried],
                 "changes": [
-                    [place, number[item]]
+                    (place, number[item])
                     for place, (item, before) in enumerate(zip(view.cells, scenes[max(0, i - 1)].cells, strict=True))
                     if item != before
                 ],
@@ -172,38 +221,59 @@ def encode(replay: Replay) -> dict[str, Any]:
     }
 
 
-def decode(episode: dict[str, Any]) -> Replay:
-    """Returns the replay that :func:`encode` made JSON of."""
+def decode(episode: EncodedReplay) -> Replay:
+    """Returns the replay that :func:`encode` made JSON of.
+
+    Raises:
+        ValueError: Its parts do not fit together.
+        IndexError: Likewise.
+    """
     views = _views(episode)
     questions = [
         (entry["told"], Question(entry["context"], tuple(Option(*option) for option in entry["options"])))
         for entry in episode["questions"]
     ]
     moments = tuple(
-        Moment(
-            view,
-            *questions[step["question"]],
-            own_O=_shares(step["own"]),
-            revised_O=_shares(step["revised"]),
-            trust=step["trust"],
-            free_A=_shares(step["free"]),
-            acted_A=tuple(step["acted"]),
-            action=step["action"],
-            reward=step["reward"],
-        )
+        _moment(view, *questions[step["question"]], step, len(episode["actions"]))
         for view, step in zip(views[:-1], episode["steps"], strict=True)
     )
-    return Replay(episode["seed"], tuple(episode["actions"]), episode["success"], moments, views[-1])
+    return Replay(episode["seed"], episode["actions"], episode["success"], moments, views[-1])
 
 
-def _views(episode: dict[str, Any]) -> list[View]:
+def _moment(view: View, told: str, question: Question, step: EncodedStep, actions: int) -> Moment:
+    options = len(question.options)
+    for shares, count in (
+        (step["own"], options),
+        (step["revised"], options),
+        (step["free"], actions),
+        (step["acted"], actions),
+    ):
+        if shares is not None and len(shares) != count:
+            raise ValueError(f"{len(shares)} probabilities are not of {count} choices")
+    return Moment(
+        view,
+        told,
+        question,
+        own_O=step["own"],
+        revised_O=step["revised"],
+        trust=step["trust"],
+        free_A=step["free"],
+        acted_A=step["acted"],
+        action=step["action"],
+        reward=step["reward"],
+    )
+
+
+def _views(episode: EncodedReplay) -> list[View]:
     grid = episode["grid"]
     if grid is None:
-        return episode["views"]
+        return [view for view in episode["views"] if isinstance(view, str)]
     items = [None if text is None else Item.parse(text) for text in episode["items"]]
     cells = [items[number] for number in grid["cells"]]
     scenes: list[View] = []
     for view in episode["views"]:
+        if isinstance(view, str):
+            raise ValueError("a view is drawn in characters where others are scenes")
         for place, number in view["changes"]:
             cells[place] = items[number]
         x, y, direction = view["agent"]
@@ -218,10 +288,6 @@ def _views(episode: dict[str, Any]) -> list[View]:
         )
         scenes.append(scene)
     return scenes
-
-
-def _shares(values: list[float] | None) -> Shares | None:
-    return None if values is None else tuple(values)
 
 
 def _act(pair: "Pair", actor: Actor, env: gym.Env[Any, int], seed: int) -> Replay:

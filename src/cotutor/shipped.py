@@ -57,4 +57,4 @@ def _load(kind: str, name: str, text: str) -> Any:
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UserError(f"The {kind} {name} is not YAML: {' '.join(str(error).split())}.") from error
+        raise UserError(f"The {kind} {name} is not YAML: {error}.") from error

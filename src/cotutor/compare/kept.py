@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cotutor.errors import UserError
+from cotutor.reading import read_json, reading
 from cotutor.runs.folder import RunFolder, read_summary, write_whole
 from cotutor.runs.ledger import read
 from cotutor.runs.summary import Summary
@@ -100,11 +100,8 @@ def read_kept(path: Path) -> KeptRun:
     Raises:
         UserError: The file is none.
     """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        return KeptRun(**{**values, "summary": Summary(**values["summary"]), "curve": Curve(**values["curve"])})
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path} is not a kept run and should be deleted: {error}.") from error
+    with reading("kept run", path):
+        return read_json(KeptRun, path)
 
 
 def read_all(folder: Path) -> list[KeptRun]:

@@ -166,9 +166,11 @@ def _task(recipe: str, top: Settings, name: str, values: Any) -> ComparedTask:
         str(method): {} if settings is None else _mapping(recipe, f"methods.{method}", settings)
         for method, settings in _mapping(recipe, "methods", top["methods"]).items()
     }
-    methods = own.get("methods", list(offered))
+    methods = _list(recipe, f"tasks.{name}.methods", own.get("methods", list(offered)), str)
     subject = str(own.get("subject", top["subject"]))
-    controls = own.get("controls", [control for control in top.get("controls", []) if control in methods])
+    of_all = [control for control in _list(recipe, "controls", top.get("controls", []), str) if control in methods]
+    controls = _list(recipe, f"tasks.{name}.controls", own.get("controls", of_all), str)
+    seeds = _list(recipe, f"tasks.{name}.seeds", own.get("seeds", top.get("seeds", [*range(5)])), int)
     for method in (*methods, subject, *controls):
         if method not in offered:
             raise UserError(f"The recipe {recipe} compares {method!r} on {name}, but has no method of that name.")
@@ -181,13 +183,19 @@ def _task(recipe: str, top: Settings, name: str, values: Any) -> ComparedTask:
         {method: offered[method] for method in methods},
         subject,
         tuple(controls),
-        tuple(own.get("seeds", top.get("seeds", range(5)))),
+        tuple(seeds),
     )
 
 
 def _mapping(recipe: str, where: str, values: Any) -> Settings:
     if not isinstance(values, dict):
         raise UserError(f"The recipe {recipe} must have a mapping of names to values at {where}.")
+    return values
+
+
+def _list(recipe: str, where: str, values: Any, kind: type) -> list[Any]:
+    if not isinstance(values, list) or any(type(each) is not kind for each in values):
+        raise UserError(f"The recipe {recipe} must have a list of {kind.__name__} at {where}.")
     return values
 
 

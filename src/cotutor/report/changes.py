@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from math import log10
 from pathlib import Path
 from sqlite3 import Row
+from typing import TypedDict
 
 import numpy as np
 
+from cotutor.reading import checked, reading
 from cotutor.replays import Moment, Replay
 from cotutor.runs.ledger import read
 
@@ -74,11 +76,38 @@ def changed_advice(ledger: Path) -> list[ContextChange]:
     forgotten when it has been taught, so the evidence (visits and advantage per option, the advantage None where
     the option was never taken) is that of the consultation with most visits.
     """
-    grouped: dict[tuple[str, str], list[Row]] = {}
+    grouped: dict[tuple[str, str], list[Consulted]] = {}
     query = "SELECT context, options, calibrated, revised, visits, advantage, trust FROM consultations ORDER BY rowid"
-    for row in read(ledger, query):
-        grouped.setdefault((row["context"], row["options"]), []).append(row)
+    with reading("ledger", ledger):
+        for row in read(ledger, query):
+            entry = _consulted(row)
+            grouped.setdefault((entry["context"], row["options"]), []).append(entry)
     return _largest([change for rows in grouped.values() if (change := _advice_change(rows)).distance >= NOTICED])
+
+
+class Consulted(TypedDict):
+    """A row of the ledger's consultations."""
+
+    context: str
+    options: list[str]
+    calibrated: list[float]
+    revised: list[float]
+    visits: list[float]
+    advantage: list[float]
+    trust: float
+
+
+def _consulted(row: Row) -> Consulted:
+    """Returns a row of the ledger as data.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    lists = {name: json.loads(row[name]) for name in ("options", "calibrated", "revised", "visits", "advantage")}
+    entry = checked(Consulted, {**lists, "context": row["context"], "trust": row["trust"]})
+    if len({len(lists[name]) for name in lists}) != 1:
+        raise ValueError("a consultation has lists of different lengths")
+    return entry
 
 
 def changed_choices(replays: Sequence[Replay]) -> list[ContextChange]:
@@ -103,14 +132,14 @@ def _largest(changes: list[ContextChange]) -> list[ContextChange]:
     return sorted(changes, key=lambda change: (-change.weight, change.context))
 
 
-def _advice_change(rows: list[Row]) -> ContextChange:
-    evidence = max(rows, key=lambda row: sum(json.loads(row["visits"])))
-    visits, advantages = json.loads(evidence["visits"]), json.loads(evidence["advantage"])
+def _advice_change(rows: list[Consulted]) -> ContextChange:
+    evidence = max(rows, key=lambda row: sum(row["visits"]))
+    visits = evidence["visits"]
     options = zip(
-        json.loads(rows[-1]["options"]),
-        json.loads(rows[0]["calibrated"]),
-        json.loads(rows[-1]["revised"]),
-        ((n, advantage if n > 0 else None) for n, advantage in zip(visits, advantages, strict=True)),
+        rows[-1]["options"],
+        rows[0]["calibrated"],
+        rows[-1]["revised"],
+        ((n, advantage if n > 0 else None) for n, advantage in zip(visits, evidence["advantage"], strict=True)),
         strict=True,
     )
     changes = tuple(OptionChange(*option) for option in options)

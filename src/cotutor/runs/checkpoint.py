@@ -26,6 +26,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnvWrapper, VecMoni
 
 from cotutor.errors import UserError
 from cotutor.plans.plan import PlannedEnv
+from cotutor.reading import reading
 from cotutor.runs.folder import RunFolder, writing
 from cotutor.runs.ledger import Ledger
 from cotutor.runs.state import capture, restore
@@ -46,11 +47,11 @@ class Stopped(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that was read: what :func:`cotutor.runs.state.capture` returned, and where the teacher is."""
+    """A checkpoint that was read: where it is, and what :func:`cotutor.runs.state.capture` returned."""
 
+    path: Path
     state: dict[str, Any]
     tensors: dict[str, torch.Tensor]
-    teacher: Path
 
 
 class Checkpoints(BaseCallback):
@@ -96,7 +97,8 @@ class Checkpoints(BaseCallback):
         assert isinstance(self.model, PPO)
         stop, new = self.stop(), self.model.num_timesteps > 0
         if self.start is not None:
-            self._go_on(self.model, self.start)
+            with reading("checkpoint", self.start.path):
+                self._go_on(self.model, self.start)
             self.start, new = None, False
         due = self.every and time.monotonic() - self.last >= self.every
         if new and (stop or due):
@@ -136,7 +138,7 @@ class Checkpoints(BaseCallback):
         state, tensors = start.state, start.tensors
         self.ledger.cut(state["ledger"])
         if self.teacher is not None:
-            self.teacher.load(start.teacher)
+            self.teacher.load(start.path / TEACHER)
         restore(model, state["model"], tensors)
         for layer, captured in zip(layers(model), state["environments"], strict=True):
             restore(layer, captured, tensors)
@@ -170,7 +172,7 @@ def read_latest(folder: RunFolder, say: Callable[[str], None]) -> Checkpoint | N
                 f"The run in {folder.path} was begun with cotutor {state['cotutor']}, and this is "
                 f"{version('cotutor')}: take that one to go on, or delete the folder to begin again."
             )
-        return Checkpoint(state, load_file(path / TENSORS), path / TEACHER)
+        return Checkpoint(path, state, load_file(path / TENSORS))
     return None
 
 

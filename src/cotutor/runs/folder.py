@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from safetensors import SafetensorError
@@ -20,6 +20,7 @@ from stable_baselines3.common.policies import BasePolicy
 from cotutor.adviser import Adviser, Answer
 from cotutor.config import TrainConfig, from_yaml, to_yaml
 from cotutor.errors import UserError
+from cotutor.reading import read_json, reading
 from cotutor.runs.state import Tensors, fill, own_tensors
 from cotutor.runs.summary import Summary
 from cotutor.trust import Evidence
@@ -78,6 +79,26 @@ class RunFolder:
     @property
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
+
+
+class AnswerState(TypedDict):
+    """An :class:`Answer` as JSON."""
+
+    scores: list[float]
+    own: list[float]
+    advice: list[float]
+    version: int
+
+
+class DialogueState(TypedDict):
+    """What an adviser knows as JSON, but for the feedback; see :class:`Trust` for what it is."""
+
+    contexts: list[str]
+    answers: dict[str, AnswerState]
+    overall: Evidence
+    by_context: dict[str, tuple[float, float]]
+    gain_spread: float
+    arms: dict[str, list[float]]
 
 
 def create(config: TrainConfig) -> RunFolder:
@@ -141,8 +162,7 @@ def writing(run: Path) -> Iterator[None]:
         yield
     except (OSError, SafetensorError, sqlite3.Error) as error:
         raise UserError(
-            f"The run in {run} cannot be written: {' '.join(str(error).split())}. When it can, this goes on: "
-            f"cotutor resume {run}"
+            f"The run in {run} cannot be written: {error}. When it can, this goes on: cotutor resume {run}"
         ) from error
 
 
@@ -159,10 +179,8 @@ def read_summary(folder: RunFolder) -> Summary:
     Raises:
         UserError: It is missing or not a summary.
     """
-    try:
-        return Summary(**json.loads(folder.summary.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"The summary {folder.summary} cannot be read: {error}.") from error
+    with reading("summary", folder.summary):
+        return read_json(Summary, folder.summary)
 
 
 def save_student(folder: RunFolder, policy: BasePolicy, graduate: BasePolicy, worker: BasePolicy | None) -> None:
@@ -175,17 +193,30 @@ def save_student(folder: RunFolder, policy: BasePolicy, graduate: BasePolicy, wo
 
 
 def load_student(folder: RunFolder, policy: BasePolicy, graduate: BasePolicy, worker: BasePolicy | None) -> None:
-    """Reads what :func:`save_student` wrote into policies of the same shape."""
+    """Reads what :func:`save_student` wrote into policies of the same shape.
+
+    Raises:
+        UserError: A file is missing, or is not of such a policy.
+    """
     load_pair(folder, policy, worker)
     if graduate is not policy:
-        fill(graduate, load_file(folder.graduate))
+        _load(graduate, folder.graduate)
 
 
 def load_pair(folder: RunFolder, policy: BasePolicy, worker: BasePolicy | None) -> None:
-    """Reads what acts in the pair, to learn on from there; whatever learns alone beside it starts as a copy."""
+    """Reads what acts in the pair, to learn on from there; whatever learns alone beside it starts as a copy.
+
+    Raises:
+        UserError: A file is missing, or is not of such a policy.
+    """
     if worker is not None:
-        fill(worker, load_file(folder.worker))
-    fill(policy, load_file(folder.student))
+        _load(worker, folder.worker)
+    _load(policy, folder.student)
+
+
+def _load(policy: BasePolicy, path: Path) -> None:
+    with reading("weights", path):
+        fill(policy, load_file(path))
 
 
 def save_dialogue(folder: RunFolder, adviser: Adviser) -> None:
@@ -195,7 +226,7 @@ def save_dialogue(folder: RunFolder, adviser: Adviser) -> None:
     folder.dialogue.mkdir(exist_ok=True)
     memory, trust = adviser.memory, adviser.trust
     save_arrays({"feedback": memory.sums.in_use}, folder.dialogue / "memory.safetensors")
-    state: dict[str, Any] = {
+    state: DialogueState = {
         "contexts": list(memory.sums.rows),
         "answers": {
             context: {
@@ -206,28 +237,39 @@ def save_dialogue(folder: RunFolder, adviser: Adviser) -> None:
             }
             for context, answer in adviser.answers.items()
         },
-        "overall": asdict(trust.overall),
+        "overall": trust.overall,
         "by_context": dict(zip(trust.by_context.rows, trust.by_context.in_use.tolist(), strict=True)),
         "gain_spread": trust.gain_spread,
         "arms": {str(advised): stats.tolist() for advised, stats in trust.arms.stats.items()},
     }
-    (folder.dialogue / "state.json").write_text(json.dumps(state), encoding="utf-8")
+    (folder.dialogue / "state.json").write_text(json.dumps(state, default=asdict), encoding="utf-8")
 
 
 def load_dialogue(folder: RunFolder, adviser: Adviser) -> None:
-    """Reads what :func:`save_dialogue` wrote into a fresh adviser."""
-    adviser.teacher.load(folder.teacher)
-    state = json.loads((folder.dialogue / "state.json").read_text(encoding="utf-8"))
+    """Reads what :func:`save_dialogue` wrote into a fresh adviser.
+
+    Raises:
+        UserError: A file is missing, or is not of such an adviser.
+    """
+    with reading("teacher", folder.teacher):
+        adviser.teacher.load(folder.teacher)
     memory, trust = adviser.memory, adviser.trust
-    memory.sums.fill(state["contexts"], load_arrays(folder.dialogue / "memory.safetensors")["feedback"])
-    adviser.answers = {
-        context: Answer(np.array(entry["scores"]), np.array(entry["own"]), np.array(entry["advice"]), entry["version"])
-        for context, entry in state["answers"].items()
-    }
-    trust.overall = Evidence(**state["overall"])
-    trust.by_context.fill([*state["by_context"]], np.array([*state["by_context"].values()]).reshape(-1, 2))
-    trust.gain_spread = state["gain_spread"]
-    trust.arms.stats = {advised: np.array(state["arms"][str(advised)]) for advised in (True, False)}
+    path = folder.dialogue / "memory.safetensors"
+    with reading("dialogue", folder.dialogue):
+        state = read_json(DialogueState, folder.dialogue / "state.json")
+        memory.sums.fill(state["contexts"], load_arrays(path)["feedback"])
+        adviser.answers = {context: _answer(adviser, context, entry) for context, entry in state["answers"].items()}
+        trust.overall = state["overall"]
+        trust.by_context.fill([*state["by_context"]], np.array([*state["by_context"].values()]).reshape(-1, 2))
+        trust.gain_spread = state["gain_spread"]
+        trust.arms.stats = {advised: np.array(state["arms"][str(advised)]).reshape(3) for advised in (True, False)}
+
+
+def _answer(adviser: Adviser, context: str, entry: AnswerState) -> Answer:
+    scores_O, own_O, advice_O = np.array([entry["scores"], entry["own"], entry["advice"]])
+    if len(scores_O) != len(adviser.task.options(context)):
+        raise ValueError(f"an answer has {len(scores_O)} options, but not so many are offered")
+    return Answer(scores_O, own_O, advice_O, entry["version"])
 
 
 def _contiguous(policy: BasePolicy) -> Tensors:

@@ -77,6 +77,8 @@ def restore(current: Any, captured: Any, tensors: Tensors) -> Any:
     """
     match captured:
         case {"part": attributes, "weights": weights}:
+            if attributes.keys() != set(changes(current)):
+                raise ValueError(f"a {type(current).__name__} does not change in {', '.join(attributes)}")
             for name, each in attributes.items():
                 now = getattr(current, name)
                 if (then := restore(now, each, tensors)) is not now:
@@ -84,7 +86,7 @@ def restore(current: Any, captured: Any, tensors: Tensors) -> Any:
             if isinstance(current, nn.Module):
                 fill(current, _decode(weights, tensors))
             return current
-        case {"optimizer": state}:
+        case {"optimizer": state} if isinstance(current, torch.optim.Optimizer):
             current.load_state_dict(_decode(state, tensors))
             return current
         case {"generator": state}:
