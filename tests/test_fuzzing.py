@@ -163,6 +163,9 @@ def finished(tmp_path_factory) -> Path:
     """The folder of a finished run."""
     path = tmp_path_factory.mktemp("finished") / "run"
     train(replace(SMALL, run_dir=path), Console(quiet=True))
+    write_report(path)
+    assert evaluate_run(path, 1)
+    assert replays_of_run(path, None)
     return path
 
 

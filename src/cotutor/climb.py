@@ -28,9 +28,10 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from rich.console import Console
+from typing_extensions import TypedDict
 
 from cotutor.config import TrainConfig, from_values, from_yaml, merge, validate
 from cotutor.errors import UserError

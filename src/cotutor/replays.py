@@ -7,10 +7,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
+from typing_extensions import TypedDict
 
 from cotutor.evaluation import Actor, draw, student_actor
 from cotutor.reading import read_json, reading

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from math import log10
 from pathlib import Path
 from sqlite3 import Row
-from typing import TypedDict
 
 import numpy as np
+from typing_extensions import TypedDict
 
 from cotutor.reading import checked, reading
 from cotutor.replays import Moment, Replay

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 from safetensors import SafetensorError
@@ -16,6 +15,7 @@ from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 from stable_baselines3.common.policies import BasePolicy
+from typing_extensions import TypedDict
 
 from cotutor.adviser import Adviser, Answer
 from cotutor.config import TrainConfig, from_yaml, to_yaml
