@@ -179,6 +179,7 @@ def test_settings_leave_out_the_folder(tmp_path):
         "frames",
         "enough",
         "checkpoint_seconds",
+        "ledger_rows",
         "rehearse",
         "rehearsal",
         "eval_episodes",

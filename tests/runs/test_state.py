@@ -94,10 +94,10 @@ def test_a_network_and_its_optimizer_take_the_next_step_alike():
 def test_a_part_is_filled_and_stays_the_object_that_others_know():
     memory, fresh = FeedbackMemory(3, 0.9, 1.0), FeedbackMemory(3, 0.9, 1.0)
     memory.record(["here", "there"] * 200, np.arange(400) % 3, np.linspace(-1, 1, 400))
-    rows = fresh.rows
+    rows = fresh.sums.rows
     assert there_and_back(memory, fresh) is fresh
-    assert fresh.rows is rows and rows == {"here": 0, "there": 1}
-    assert np.array_equal(fresh.stats_CAS, memory.stats_CAS)
+    assert fresh.sums.rows is rows and rows == {"here": 0, "there": 1}
+    assert np.array_equal(fresh.sums.table, memory.sums.table)
 
 
 def test_a_queue_keeps_its_length():
