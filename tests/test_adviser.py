@@ -117,12 +117,20 @@ class Remote(Uniform):
     def __init__(self) -> None:
         self.allowed = threading.Event()
         self.fails = False
+        self.calibrated_on = []
+
+    def calibrate(self, questions):
+        self.calibrated_on.append(questions)
+        self._answer()
 
     def score(self, questions):
+        self._answer()
+        return super().score(questions)
+
+    def _answer(self):
         assert self.allowed.wait(timeout=20)
         if self.fails:
             raise SilentTeacherError("away", "There is no server any more.")
-        return super().score(questions)
 
 
 def remote() -> tuple[Adviser, Remote]:
@@ -154,11 +162,14 @@ def test_the_student_goes_on_while_a_remote_teacher_thinks_and_has_the_answers_w
 
 def test_what_a_remote_teacher_could_not_do_is_noted_once_and_asked_again_after_a_pause():
     asking, teacher = remote()
-    teacher.fails = True
     teacher.allowed.set()
     answered(asking)
+    asking.taken_up()
+    teacher.fails = True
+    asking.request(asking.choose())
+    answered(asking)
     assert asking.failures() == [Failure("away", "There is no server any more.")]
-    assert asking.failures() == [] and asking.asked == 0
+    assert asking.failures() == [] and asking.asked == 3
     assert asking.breaker.open and asking.choose() == []
     asking.taken_up()
     assert asking.choose() == [], "it is left in peace for a while"
@@ -166,9 +177,24 @@ def test_what_a_remote_teacher_could_not_do_is_noted_once_and_asked_again_after_
     assert len(asking.choose()) == 1
     asking.request(asking.choose())
     answered(asking)
-    assert not asking.breaker.open and asking.asked == 1
+    assert not asking.breaker.open and asking.asked == 4
     asking.taken_up()
-    assert len(asking.choose()) == 3
+    assert len(asking.choose()) == len(CONTEXTS) - 4
+
+
+def test_a_remote_teacher_is_calibrated_while_the_student_goes_on_and_never_on_a_single_question():
+    asking, teacher = remote()
+    assert asking.waiting_for, "nothing waited for the calibration"
+    teacher.allowed.set()
+    teacher.fails = True
+    answered(asking)
+    assert asking.breaker.open and asking.asked == 0
+    asking.taken_up()
+    teacher.fails, asking.breaker.until = False, 0.0
+    asking.request(asking.choose())
+    answered(asking)
+    assert [len(questions) for questions in teacher.calibrated_on] == [3, 3]
+    assert asking.asked == 3
 
 
 def test_what_a_remote_teacher_had_still_to_answer_is_asked_again_where_a_run_is_taken_up():

@@ -23,6 +23,7 @@ SMALL = TrainConfig(
     eval_episodes=48,
     teacher_eval_episodes=32,
     agreement_states=64,
+    replays=1,
     ppo=PPOConfig(envs=16, steps=32),
     lessons=LessonConfig(every=2, most=16, steps=4, least_news=0.0),
 )
@@ -145,7 +146,7 @@ def test_the_budget_is_kept(tmp_path):
 
 def test_the_same_seed_gives_the_same_summary(tmp_path):
     def figures(name: str) -> dict:
-        _, summary = run(tmp_path / name, frames=2048)
+        _, summary = run(tmp_path / name, frames=1536, eval_episodes=8, teacher_eval_episodes=4, agreement_states=16)
         return {field: value for field, value in dataclasses.asdict(summary).items() if field not in TIMES}
 
     assert figures("first") == figures("second")

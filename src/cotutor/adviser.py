@@ -24,6 +24,8 @@ from cotutor.trust import Trust
 from cotutor.types import Consultation, Failure, Feedback, FloatArray, Question
 
 LOG_FLOOR = 1e-4
+REFERENCE_CONTEXTS = 64
+"""The teacher is calibrated on so many contexts at most."""
 TINY = np.finfo(float).tiny
 
 
@@ -46,10 +48,33 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """What the teacher is asked once.
+
+    Attributes:
+        questions: The questions.
+        feedback: The feedback on them that it shall read; nothing where it shall read none.
+        references: The questions that it is calibrated on first; nothing where it is calibrated already.
+    """
+
+    questions: list[Question]
+    feedback: list[Feedback]
+    references: list[Question]
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
-    """What came of asking the teacher once: answers, the seconds that they took, and tokens."""
+    """What came of asking the teacher once.
+
+    Attributes:
+        answers: The answers.
+        calibrated: Whether it was calibrated before it gave them.
+        seconds: The seconds that all that took.
+        tokens: The tokens, likewise.
+    """
 
     answers: list[Answer]
+    calibrated: bool
     seconds: float
     tokens: int
 
@@ -183,7 +208,7 @@ class Adviser(Stateful):
     @waiting_for.setter
     def waiting_for(self, contexts: tuple[str, ...]) -> None:
         if contexts:
-            self._waiting = Waiting(list(contexts), self._asking.submit(self._answer, *self._prepare(contexts)))
+            self._waiting = Waiting(list(contexts), self._asking.submit(self._answer, self._calibrating(contexts)))
 
     def read(self, contexts: Sequence[str]) -> list[str]:
         """Returns the contexts as the teacher reads them; everything else here is about those.
@@ -290,7 +315,10 @@ class Adviser(Stateful):
     def request(self, contexts: Sequence[str]) -> None:
         """Asks about the contexts within the round's budget, without waiting for a remote teacher's answers.
 
-        Those are taken up by :meth:`collect`; until then nothing else is requested of it, so that no queue grows.
+        Those are taken up by :meth:`collect`; until then nothing else is requested of it, so that no queue grows. The
+        first time the teacher is calibrated on them. So is one that was taught in an earlier run: how often an option
+        is likely whatever is asked depends on what is asked, and a bias from other contexts outweighs what the teacher
+        knows (lab notes).
         """
         if not contexts:
             return
@@ -298,7 +326,7 @@ class Adviser(Stateful):
         if self.teacher.remote:
             self.waiting_for = tuple(contexts)
         else:
-            self.ask(contexts)
+            self._take(contexts, self._answer(self._calibrating(contexts)))
             self._answered += contexts
 
     def collect(self) -> None:
@@ -309,12 +337,6 @@ class Adviser(Stateful):
             with self._noting_silence():
                 self._take(contexts, reply.result())
                 self._answered += contexts
-
-    def calibrate(self, contexts: Sequence[str]) -> bool:
-        """Calibrates the teacher on contexts; False if it could not answer."""
-        with self.clock(), self._noting_silence():
-            self.teacher.calibrate([self.task.question(context) for context in contexts])
-        return not self.breaker.open
 
     def fail(self, failure: Failure) -> None:
         """Takes note of something that the teacher could not do."""
@@ -349,15 +371,7 @@ class Adviser(Stateful):
     def ask(self, contexts: Sequence[str]) -> None:
         """Asks the teacher about the contexts, waits for the answers and remembers them."""
         if contexts:
-            self._take(contexts, self._answer(*self._prepare(contexts)))
-
-    def recalibrate(self) -> None:
-        """Makes of every remembered answer what the teacher, calibrated anew, makes of the same scores."""
-        questions = [self.task.question(context) for context in self.answers]
-        own = self.teacher.advice(questions, [answer.scores_O for answer in self.answers.values()])
-        for context, own_O in zip(self.answers, own, strict=True):
-            self.answers[context] = replace(self.answers[context], own_O=own_O, advice_O=own_O)
-        self.refresh()
+            self._take(contexts, self._answer(self._request(contexts)))
 
     @contextmanager
     def clock(self) -> Iterator[None]:
@@ -390,28 +404,48 @@ class Adviser(Stateful):
         self.memory.forget(list(contexts))
         self.refresh()
 
-    def _prepare(self, contexts: Sequence[str]) -> tuple[list[Question], list[Feedback]]:
-        """Returns the questions, and the feedback that the teacher shall read, if any."""
+    def _request(self, contexts: Sequence[str]) -> Request:
         questions = [self.task.question(context) for context in contexts]
         prompted = self.depth and self.dialogue.channel != "reweight"
-        return questions, [self.memory.feedback(question) for question in questions] if prompted else []
+        feedback = [self.memory.feedback(question) for question in questions] if prompted else []
+        return Request(questions, feedback, references=[])
 
-    def _answer(self, questions: list[Question], feedback: list[Feedback]) -> Reply:
+    def _calibrating(self, contexts: Sequence[str]) -> Request:
+        """Returns a request for training, the first of which calibrates the teacher."""
+        request = self._request(contexts)
+        if self.asked:
+            return request
+        references = self.task.references(contexts[:REFERENCE_CONTEXTS])
+        return replace(request, references=[self.task.question(context) for context in references])
+
+    def _answer(self, request: Request) -> Reply:
         """Asks the teacher, and once more with feedback if there is any; touches nothing of the adviser's."""
         began, tokens = time.perf_counter(), self.teacher.tokens
-        scores = self.teacher.score(questions)
-        own = self.teacher.advice(questions, scores)
-        advice = ask_again(self.teacher, questions, feedback) if feedback else own
+        if request.references:
+            self.teacher.calibrate(request.references)
+        scores = self.teacher.score(request.questions)
+        own = self.teacher.advice(request.questions, scores)
+        advice = ask_again(self.teacher, request.questions, request.feedback) if request.feedback else own
         answers = [Answer(*each, self.teacher.version) for each in zip(scores, own, advice, strict=True)]
-        return Reply(answers, time.perf_counter() - began, self.teacher.tokens - tokens)
+        return Reply(answers, bool(request.references), time.perf_counter() - began, self.teacher.tokens - tokens)
 
     def _take(self, contexts: Sequence[str], reply: Reply) -> None:
+        if reply.calibrated:
+            self._recalibrate()
         self.asked += len(contexts)
         self.seconds += reply.seconds
         self.tokens += reply.tokens
         for context, answer in zip(contexts, reply.answers, strict=True):
             self.answers[context] = answer
             self._guidance.pop(context, None)
+
+    def _recalibrate(self) -> None:
+        """Makes of every remembered answer what the teacher, calibrated anew, makes of the same scores."""
+        questions = [self.task.question(context) for context in self.answers]
+        own = self.teacher.advice(questions, [answer.scores_O for answer in self.answers.values()])
+        for context, own_O in zip(self.answers, own, strict=True):
+            self.answers[context] = replace(self.answers[context], own_O=own_O, advice_O=own_O)
+        self._guidance.clear()
 
     def _compute(self, context: str) -> Guidance | None:
         if context not in self.answers:
@@ -446,6 +480,8 @@ class Adviser(Stateful):
         if self.teacher.privileged or self._waiting is not None:
             return 0
         if not self.asking.share or not self.asked:
-            return self.breaker.most(max(0, self.asking.per_round - self.requested))
+            budget = max(0, self.asking.per_round - self.requested)
+            # a teacher is not calibrated on the one question with which it would be tried
+            return self.breaker.most(budget) if self.asked else budget * self.breaker.most(1)
         owed = self.asking.share * self.elapsed - self.seconds
         return self.breaker.most(max(0, int(owed * self.asked / self.seconds)))

@@ -34,8 +34,6 @@ from cotutor.students.policies import PRIOR, policy_probabilities
 from cotutor.trust import gains
 from cotutor.types import Consultation, Failure, FloatArray
 
-REFERENCE_CONTEXTS = 64
-
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
@@ -258,19 +256,12 @@ class Loop(BaseCallback, Stateful):
         self.adviser.refresh()
 
     def consult(self) -> list[str]:
-        """Asks the teacher about the contexts most worth asking about; the first time it is calibrated on them.
-
-        So is one that was taught in an earlier run: how often an option is likely whatever is asked depends on what is
-        asked, and a bias from other contexts outweighs what the teacher knows (lab notes).
+        """Asks the teacher about the contexts most worth asking about.
 
         Returns:
             The contexts whose answers came in this round, those that were asked at once included.
         """
         contexts = self.adviser.choose()
-        if contexts and not self.adviser.asked:
-            if not self.adviser.calibrate(self.adviser.task.references(contexts[:REFERENCE_CONTEXTS])):
-                return []
-            self.adviser.recalibrate()
         if contexts:
             self.adviser.tell()
         self.adviser.request(contexts)

@@ -75,6 +75,10 @@ def test_a_failed_run_is_returned_and_leaves_its_log(tmp_path) -> None:
     assert [run.method for run in read_all(tmp_path / "out" / "runs")] == ["ppo"]
 
 
+def slow(*values: object):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.fixture
 def interruptible() -> Iterator[None]:
     """A shell starts its background jobs deaf to SIGINT, and pytest may be one of them."""
@@ -84,7 +88,9 @@ def interruptible() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("interruptible")
-@pytest.mark.parametrize("sign", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGKILL])
+@pytest.mark.parametrize(
+    "sign", [signal.SIGINT, *(pytest.param(each, marks=pytest.mark.slow) for each in (signal.SIGTERM, signal.SIGKILL))]
+)
 def test_a_killed_comparison_goes_on_where_it_stopped(tmp_path, sign) -> None:
     path = tmp_path / "small.yaml"
     path.write_text(TEXT.replace("frames: 1024", "frames: 3072"))
