@@ -209,3 +209,30 @@ def test_what_a_remote_teacher_had_still_to_answer_is_asked_again_where_a_run_is
     answered(again)
     assert again.asked == 3
     answered(asking)
+
+
+def test_only_so_many_answers_are_remembered_those_met_least_lately_go_first():
+    asking = adviser()
+    asking.teacher = Uniform()
+    asking.asking = AskingConfig(per_round=64, remembered=10)
+    contexts = [f"Mission: go to the red ball. The red ball is {number} steps away." for number in range(12)]
+    asking.meet(contexts)
+    asking.request(asking.choose())
+    asking.meet(contexts)
+    assert len(asking.answers) == 12, "they are still to be told of"
+    assert len(asking.taken_up()) == 12
+    asking.meet(contexts[3:])
+    assert asking.answers.keys() == set(contexts[3:])
+
+
+def test_contexts_that_were_too_long_count_once_each_and_are_not_kept():
+    asking = adviser()
+    asking.teacher = Uniform()
+    asking.teacher.most_characters = 100
+    long = ["Mission: wait. " + "x" * 200 + str(number) for number in range(2)]
+    for _ in range(3):
+        read = asking.read([*long, CONTEXTS[0]])
+        asking.read([long[0]])
+        asking.meet(read)
+    assert asking.shortened_contexts == 2
+    assert not asking.shortened

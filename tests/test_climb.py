@@ -77,7 +77,7 @@ def test_a_rung_goes_on_from_the_weights_of_the_one_before(climbed):
     memory = pair.adviser.memory
     assert memory.sums.rows
     memory.record(["a context never met"], np.array([0]), np.array([1.0]))
-    assert memory.visits("a context never met") == 1.0
+    assert memory.sums.count("a context never met") == 1.0
 
 
 def test_what_evaluation_asked_is_not_handed_on(climbed):

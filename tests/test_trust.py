@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from cotutor.trust import Arms, Evidence, Trust, gains, worth
+from cotutor.trust import Arms, Ended, Evidence, Trust, gains, worth
 
 FREE = np.array([0.5, 0.3, 0.2])
 ADVISED = np.array([0.2, 0.2, 0.6])
@@ -68,14 +68,14 @@ def test_noise_is_rarely_trusted():
 def arms_of(advised: float, alone: float, count: int) -> Arms:
     arms = Arms(decay=1.0, margin=0.02)
     random = np.random.default_rng(0)
-    arms.add([(True, float(random.random() < advised)) for _ in range(count)])
-    arms.add([(False, float(random.random() < alone)) for _ in range(count)])
+    arms.add([Ended(True, False, float(random.random() < advised)) for _ in range(count)])
+    arms.add([Ended(False, True, float(random.random() < alone)) for _ in range(count)])
     return arms
 
 
 def test_without_episodes_in_both_arms_the_trial_says_nothing():
     arms = Arms(decay=1.0, margin=0.02)
-    arms.add([(True, 0.0)] * 50)
+    arms.add([Ended(True, False, 0.0)] * 50)
     assert arms.ceiling() == 1.0
 
 
@@ -86,25 +86,54 @@ def test_the_trial_only_lowers_trust():
     assert 0.0 <= arms_of(0.8, 0.8, 400).ceiling() <= 1.0
 
 
+def test_evidence_that_was_forgotten_is_as_certain_as_that_of_fewer_steps():
+    gain = np.random.default_rng(0).normal(0.1, 1, 10_000)
+    forgotten, fewer = Evidence(), Evidence()
+    forgotten.add(gain, np.arange(10_000), 1.0)
+    forgotten.forget(0.9)
+    fewer.add(gain[:1000], np.arange(1000), 1.0)
+    assert forgotten.mean == pytest.approx(gain.mean())
+    assert forgotten.error == pytest.approx(fewer.error, rel=0.05)
+
+
+def trusting(returns: list[float]) -> list[Ended]:
+    return [Ended(True, False, each) for each in returns]
+
+
 def pair_that_returned(returns: list[float]) -> Trust:
     trust = trust_after(simulated(5000, 1))
-    trust.end([(True, each) for each in returns])
+    trust.add_episodes(trusting(returns))
     return trust
 
 
 def test_evidence_is_forgotten_when_the_pair_suddenly_fails():
     trust = pair_that_returned([1.0] * 90 + [0.0] * 10)
-    trust.end([(True, 0.0)] * 20 + [(True, 1.0)])
-    assert trust.overall.steps < 5
-    assert trust.earned < 0.1
+    trust.add_episodes(trusting([0.0] * 20 + [1.0]))
+    assert trust.overall.steps < 50
+    assert trust.overall.error > 0.1
     assert trust.arms.stats[True][0] < 22
 
 
 @pytest.mark.parametrize(
     ("before", "now"),
-    [([1.0] * 100, [1.0] * 80 + [0.0] * 20), ([0.0] * 100, [0.0] * 100), ([-90.0] * 50, [-20.0] * 50), ([], [0.0] * 9)],
+    [
+        ([1.0] * 100, [1.0] * 80 + [0.0] * 20),
+        ([0.0] * 100, [0.0] * 100),
+        ([0.0], [0.0] * 40),
+        ([0.1] * 20, [0.0] * 40),
+        ([1.0] * 95 + [0.0] * 5, [0.0, 0.0]),
+        ([-90.0] * 50, [-20.0] * 50),
+        ([], [0.0] * 9),
+    ],
 )
 def test_evidence_is_kept_through_what_is_no_collapse(before, now):
     trust = pair_that_returned(before)
-    trust.end([(True, each) for each in now] + [(False, 0.0)] * 100)
+    trust.add_episodes([*trusting(now), *[Ended(False, True, 0.0)] * 100])
+    assert trust.overall.steps == 5000
+
+
+def test_that_trials_return_more_than_a_little_trust_does_is_no_collapse():
+    trust = trust_after(simulated(5000, 1))
+    trust.add_episodes([Ended(True, True, 1.0)] * 50)
+    trust.add_episodes(trusting([0.1] * 50))
     assert trust.overall.steps == 5000

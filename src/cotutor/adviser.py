@@ -219,7 +219,6 @@ class Adviser(Stateful):
             read = self.teacher.read(contexts)
         most = self.teacher.most_characters
         shortened = {text for text, context in zip(read, contexts, strict=True) if len(context) > most >= len(text)}
-        self.shortened_contexts += len(shortened - self.shortened)
         self.shortened |= shortened
         return read
 
@@ -268,19 +267,27 @@ class Adviser(Stateful):
 
     def meet(self, contexts: Sequence[str]) -> None:
         """Counts the contexts of a rollout; the count decays like feedback, and what it forgets is met anew."""
+        shortened = self.shortened.intersection(contexts)
+        self.shortened_contexts += len(shortened - self.met.rows.keys())
+        self.shortened -= shortened
         self.met.age(self.dialogue.decay)
         self.met.add(contexts, np.ones((len(contexts), 1)))
-        self.shortened &= self.met.rows.keys()
-        self._drop_answers(len(self.answers) - self.asking.remembered)
+        if len(self.answers) > self.asking.remembered:
+            self._drop_answers()
 
-    def _drop_answers(self, excess: int) -> None:
-        """Drops so many answers, those about the contexts met least lately."""
-        for context in heapq.nsmallest(excess, self.answers, key=self.met.count):
+    def _drop_answers(self) -> None:
+        """Drops a tenth of the answers more than is too much: those about the contexts met least lately.
+
+        Those that came since the last report, which is to tell of them, stay.
+        """
+        old = self.answers.keys() - set(self._answered)
+        excess = len(self.answers) - int(0.9 * self.asking.remembered)
+        for context in heapq.nsmallest(excess, sorted(old), key=self.met.count):
             del self.answers[context]
 
     @property
     def distinct(self) -> int:
-        """Number of contexts met so far."""
+        """Number of contexts met so far; one that was forgotten counts again."""
         return self.met.added
 
     def refresh(self) -> None:
@@ -294,12 +301,12 @@ class Adviser(Stateful):
         A context never asked is wholly uncertain. One that an older version answered is as uncertain as its advice has
         entropy. One that the present version answered is not asked again.
         """
+        budget = min(self._budget(), len(self.met.rows))
+        if not budget:
+            return []
         value_C, rows = self.met.counts, self.met.rows
         for context in self.answers.keys() & rows.keys():
             value_C[rows[context]] *= self._uncertainty(context)
-        budget = min(self._budget(), len(rows))
-        if not budget:
-            return []
         least = max(np.partition(value_C, -budget)[-budget], TINY)
         worthy = [context for context, row in rows.items() if value_C[row] >= least]
         return sorted(worthy, key=lambda context: (-value_C[rows[context]], context))[:budget]

@@ -9,7 +9,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 
 
 class Breaker:
-    """Leaves a teacher in peace after a failure, and then tries it with one question before it is asked as before.
+    """Leaves a teacher in peace after a failure, and then tries it with one question (the first time, with those that
+    it is calibrated on) before it is asked as before.
 
     Args:
         now: The clock, in seconds.

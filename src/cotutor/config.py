@@ -112,11 +112,11 @@ class TrustConfig:
     probation: float = 0.0
     """Trust up to which the teacher is on probation: only the episodes of the trial follow it, and those wholly."""
     trial_every: int = 16
-    """One episode in so many is a trial; 0 for none."""
+    """One step in so many belongs to a trial; 0 for none."""
     probation_every: int = 0
     """The same while on probation, when the trial is all the practice that advice gets; 0 for as many as otherwise."""
     unrewarded_every: int = 2
-    """The same until the first reward, if that makes more trials: what is worth nothing cannot be made worse; or 0."""
+    """The same until the first reward, if that makes more of them: what is worth nothing cannot be made worse; or 0."""
     trial_margin: float = 0.02
     """Return the student may lose without advice and still be said to need none."""
 

@@ -31,7 +31,7 @@ from cotutor.students.distillation import Distillation, States
 from cotutor.students.guidance import GuidedVecEnv
 from cotutor.students.learners import flat, make_learner
 from cotutor.students.policies import PRIOR, policy_probabilities
-from cotutor.trust import gains
+from cotutor.trust import Ended, gains
 from cotutor.types import Consultation, Failure, FloatArray
 
 
@@ -51,7 +51,7 @@ class Rollout:
         chance_N: With what probability its episode was drawn to act with the prior.
         episode_N: Number of the episode.
         judged_N: Whether the step is of the task that is learnt, not of one that is rehearsed.
-        ended: (with prior?, return) of the episodes that ended.
+        ended: The episodes that ended.
     """
 
     buffer: DictRolloutBuffer
@@ -65,7 +65,7 @@ class Rollout:
     chance_N: FloatArray
     episode_N: NDArray[np.int64]
     judged_N: NDArray[np.bool_]
-    ended: list[tuple[bool, float]]
+    ended: list[Ended]
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +219,7 @@ class Loop(BaseCallback, Stateful):
 
     def judge(self, rollout: Rollout) -> None:
         """Judges the advice by a rollout that it has not seen, if that says something."""
-        self.adviser.trust.end(rollout.ended)
+        self.adviser.trust.add_episodes(rollout.ended)
         if not self.says_something(rollout):
             return
         self.scale.update(rollout.advantages_N)

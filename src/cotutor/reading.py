@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,23 +14,30 @@ from cotutor.errors import UserError
 
 Kind = TypeVar("Kind")
 
+FAULTS = (OSError, ValueError, TypeError, ArithmeticError, LookupError, RuntimeError, SafetensorError)
+"""What comes of reading what is not what it should be."""
+
 
 @contextmanager
-def reading(what: str, path: Path) -> Iterator[None]:
-    """Raises UserError, in one sentence, where what is read inside is missing or not what it should be.
+def reading(what: str, path: Path, remedy: str = "") -> Iterator[None]:
+    """Raises UserError, in a sentence, where what is read inside is missing or not what it should be.
 
     Args:
         what: What the file is.
         path: Where it is.
+        remedy: What to do about it, as a sentence that begins with a blank.
     """
     try:
         yield
-    except ValidationError as error:
+    except FAULTS as error:
+        raise UserError(f"The {what} {path} cannot be read: {_fault(error)}.{remedy}") from error
+
+
+def _fault(error: Exception) -> str:
+    if isinstance(error, ValidationError):
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "its top level"
-        raise UserError(f"The {what} {path} cannot be read: {place}: {first['msg']}.") from error
-    except (OSError, ValueError, TypeError, LookupError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"The {what} {path} cannot be read: {error}.") from error
+        return f"{'.'.join(map(str, first['loc'])) or 'its top level'}: {first['msg']}"
+    return f"it says nothing of {error}" if isinstance(error, KeyError) else str(error)
 
 
 def checked(kind: type[Kind], value: Any) -> Kind:
@@ -38,7 +46,12 @@ def checked(kind: type[Kind], value: Any) -> Kind:
     Raises:
         ValueError: It is not.
     """
-    return TypeAdapter(kind).validate_python(value, extra="forbid")
+    return _adapter(kind).validate_python(value, extra="forbid")
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def read_json(kind: type[Kind], path: Path) -> Kind:

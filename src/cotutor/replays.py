@@ -14,7 +14,7 @@ import numpy as np
 from typing_extensions import TypedDict
 
 from cotutor.evaluation import Actor, draw, student_actor
-from cotutor.reading import read_json, reading
+from cotutor.reading import checked, read_json, reading
 from cotutor.runs.folder import write_whole
 from cotutor.tasks.base import Task
 from cotutor.tasks.scene import Item, Scene
@@ -251,6 +251,8 @@ def _moment(view: View, told: str, question: Question, step: EncodedStep, action
     ):
         if shares is not None and len(shares) != count:
             raise ValueError(f"{len(shares)} probabilities are not of {count} choices")
+    if not all(0 <= action < actions for action in (step["action"], *(option.action for option in question.options))):
+        raise ValueError("an action is none of those that there are")
     return Moment(
         view,
         told,
@@ -268,9 +270,11 @@ def _moment(view: View, told: str, question: Question, step: EncodedStep, action
 def _views(episode: EncodedReplay) -> list[View]:
     grid = episode["grid"]
     if grid is None:
-        return [view for view in episode["views"] if isinstance(view, str)]
+        return [checked(str, view) for view in episode["views"]]
     items = [None if text is None else Item.parse(text) for text in episode["items"]]
     cells = [items[number] for number in grid["cells"]]
+    if len(cells) != grid["width"] * grid["height"]:
+        raise ValueError("a grid has more or fewer cells than it is large")
     scenes: list[View] = []
     for view in episode["views"]:
         if isinstance(view, str):

@@ -64,10 +64,10 @@ class Evidence:
         self.variance = decay**2 * self.variance + float((np.bincount(cluster_N, weights=centred_N) ** 2).sum())
 
     def forget(self, share: float) -> None:
-        """Loses a share of what was found out, as if it had decayed by so much."""
+        """Loses a share of the steps: the mean stays, and is less certain."""
         self.steps *= 1 - share
         self.total *= 1 - share
-        self.variance *= (1 - share) ** 2
+        self.variance *= 1 - share
 
     @property
     def mean(self) -> float:
@@ -82,30 +82,49 @@ PSEUDO = np.array([2.0, 1.0, 1.0])
 """The sums of two episodes, one of return 0 and one of return 1."""
 
 
+COLLAPSE_ERRORS = 2.0
+"""Standard errors by which a return must have fallen by more than half before anything is forgotten for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """An episode that ended.
+
+    Attributes:
+        with_prior: Whether it acted with the prior.
+        trial: Whether it was one of the trial.
+        total: Its return.
+    """
+
+    with_prior: bool
+    trial: bool
+    total: float
+
+
 def moments(episode_return: float) -> FloatArray:
     """Returns what an episode adds to the sums of an arm: (1, R, R²)."""
     return np.array([1.0, episode_return, episode_return**2])
 
 
-def surely_less(few: FloatArray, more: FloatArray, margin: float) -> float:
-    """Returns max(0, 2·P(the mean return of ``few`` is that of ``more`` less the margin, or below) − 1).
+def surely_less(lower: FloatArray, higher: FloatArray, margin: float, cautious: float = 0.0) -> float:
+    """Returns max(0, 2·P(the mean return of ``lower`` is below that of ``higher`` by more than the margin) − 1).
 
-    It is 0 if one of them is empty.
-    Two pseudo-episodes an arm keep a handful of episodes from deciding.
+    It is 0 if one of them is empty. Two pseudo-episodes on either side keep a handful of episodes from deciding.
 
     Args:
-        few: Count, sum and sum of squares of returns.
-        more: The same of those that it is compared with.
+        lower: Count, sum and sum of squares of returns.
+        higher: The same of those that they are compared with.
         margin: The difference that is to be exceeded.
+        cautious: Standard errors that are taken off the difference first.
     """
-    if not few[0] or not more[0]:
+    if not lower[0] or not higher[0]:
         return 0.0
     mean, variance = [], []
-    for count, total, squares in (few + PSEUDO, more + PSEUDO):
+    for count, total, squares in (lower + PSEUDO, higher + PSEUDO):
         mean.append(total / count)
         variance.append((squares / count - (total / count) ** 2) / count)
     error = np.sqrt(max(sum(variance), 1e-9))
-    return float(worth(np.array(mean[1] - mean[0]), np.array(error), margin))
+    return float(worth(np.array(mean[1] - mean[0] - cautious * error), np.array(error), margin))
 
 
 class Arms(Stateful):
@@ -125,11 +144,11 @@ class Arms(Stateful):
         self.margin = margin
         self.stats = {True: np.zeros(3), False: np.zeros(3)}
 
-    def add(self, ended: Sequence[tuple[bool, float]]) -> None:
-        """Ages what is remembered by one round and adds (with prior?, return) of the episodes that ended in it."""
+    def add(self, ended: Sequence[Ended]) -> None:
+        """Ages what is remembered by one round and adds the episodes that ended in it."""
         self.forget(1 - self.decay)
-        for advised, episode_return in ended:
-            self.stats[advised] += moments(episode_return)
+        for episode in ended:
+            self.stats[episode.with_prior] += moments(episode.total)
 
     def forget(self, share: float) -> None:
         """Loses a share of what is remembered."""
@@ -140,18 +159,6 @@ class Arms(Stateful):
         """Returns 1 − max(0, 2·P(the student alone is as good, up to the margin) − 1); 1 while an arm is empty."""
         advised, alone = self.stats[True], self.stats[False]
         return 1.0 - surely_less(advised, alone, -self.margin)
-
-    def collapsed(self, ended: Sequence[tuple[bool, float]]) -> float:
-        """Returns max(0, 2·P(episodes with the prior return less than half of what they did) − 1).
-
-        Args:
-            ended: (with prior?, return) of the episodes of a round that is still to be added.
-        """
-        before, now = self.stats[True], np.zeros(3)
-        for advised, episode_return in ended:
-            now += advised * moments(episode_return)
-        half = abs(before[1]) / max(before[0], 1.0) / 2
-        return surely_less(now, before, half)
 
 
 class Trust(Stateful):
@@ -164,7 +171,7 @@ class Trust(Stateful):
         trial_margin: Return that the student may lose by going without advice and still be said to need none.
     """
 
-    changes = ("overall", "by_context", "arms", "gain_spread")
+    changes = ("overall", "by_context", "arms", "trusting", "gain_spread")
 
     def __init__(self, margin: float, shrinkage: float, decay: float, trial_margin: float) -> None:
         self.margin = margin
@@ -173,19 +180,26 @@ class Trust(Stateful):
         self.overall = Evidence()
         self.by_context = ContextSums(2)
         self.arms = Arms(decay, trial_margin)
+        self.trusting = np.zeros(3)
         self.gain_spread = 1.0
 
-    def end(self, ended: Sequence[tuple[bool, float]]) -> None:
-        """Takes (with prior?, return) of the episodes that ended in a round.
+    def add_episodes(self, ended: Sequence[Ended]) -> None:
+        """Takes the episodes that ended in a round.
 
-        What was found out decays slowly, for teacher and student change slowly. If what the pair does is suddenly worth
-        less than half, something else happened, and what was found out before says nothing any more: it is forgotten
-        as surely as that.
+        What was found out decays slowly, for teacher and student change slowly. If those who follow the advice as far
+        as it is trusted suddenly return less than half of what they did, something else happened, and what was found
+        out before says nothing any more: it is forgotten as surely as that.
         """
-        lost = self.arms.collapsed(ended)
+        now = np.zeros(3)
+        for episode in ended:
+            if episode.with_prior and not episode.trial:
+                now += moments(episode.total)
+        count, total, _ = self.trusting + PSEUDO
+        lost = surely_less(now, self.trusting, abs(total / count) / 2, COLLAPSE_ERRORS)
         self.overall.forget(lost)
-        self.arms.forget(lost)
         self.by_context.age(1 - lost)
+        self.arms.forget(lost)
+        self.trusting = (1 - lost) * self.decay * self.trusting + now
         self.arms.add(ended)
 
     def judge(self, contexts: list[str], gain_N: FloatArray, episode_N: NDArray[np.int64]) -> None:

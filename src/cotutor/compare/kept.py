@@ -100,7 +100,7 @@ def read_kept(path: Path) -> KeptRun:
     Raises:
         UserError: The file is none.
     """
-    with reading("kept run", path):
+    with reading("kept run", path, " Delete it, and it is run again."):
         return read_json(KeptRun, path)
 
 

@@ -72,9 +72,9 @@ class ContextChange:
 def changed_advice(ledger: Path) -> list[ContextChange]:
     """Returns the contexts in which the student changed the teacher's advice, the largest change first.
 
-    Before is the first consultation, before any feedback; after is the last one, after the dialogue. Feedback is
-    forgotten when it has been taught, so the evidence (visits and advantage per option, the advantage None where
-    the option was never taken) is that of the consultation with most visits.
+    Before is the first consultation that the ledger still has, as a rule before any feedback; after is the last one,
+    after the dialogue. Feedback is forgotten when it has been taught, so the evidence (visits and advantage per option,
+    the advantage None where the option was never taken) is that of the consultation with most visits.
     """
     grouped: dict[tuple[str, str], list[Consulted]] = {}
     query = "SELECT context, options, calibrated, revised, visits, advantage, trust FROM consultations ORDER BY rowid"

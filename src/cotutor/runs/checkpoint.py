@@ -26,7 +26,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecEnvWrapper, VecMoni
 
 from cotutor.errors import UserError
 from cotutor.plans.plan import PlannedEnv
-from cotutor.reading import reading
+from cotutor.reading import checked, reading
 from cotutor.runs.folder import RunFolder, writing
 from cotutor.runs.ledger import Ledger
 from cotutor.runs.state import capture, restore
@@ -97,8 +97,7 @@ class Checkpoints(BaseCallback):
         assert isinstance(self.model, PPO)
         stop, new = self.stop(), self.model.num_timesteps > 0
         if self.start is not None:
-            with reading("checkpoint", self.start.path):
-                self._go_on(self.model, self.start)
+            self._go_on(self.model, self.start)
             self.start, new = None, False
         due = self.every and time.monotonic() - self.last >= self.every
         if new and (stop or due):
@@ -136,23 +135,38 @@ class Checkpoints(BaseCallback):
 
     def _go_on(self, model: PPO, start: Checkpoint) -> None:
         state, tensors = start.state, start.tensors
-        self.ledger.cut(state["ledger"])
-        if self.teacher is not None:
-            self.teacher.load(start.path / TEACHER)
-        restore(model, state["model"], tensors)
-        for layer, captured in zip(layers(model), state["environments"], strict=True):
-            restore(layer, captured, tensors)
-        for name, part in self.parts.items():
-            restore(part, state["parts"][name], tensors)
+        with reading("checkpoint", start.path):
+            size = checked(dict[str, int], state["ledger"])
+            if self.teacher is not None:
+                self.teacher.load(start.path / TEACHER)
+            restore(model, state["model"], tensors)
+            for layer, captured in zip(layers(model), state["environments"], strict=True):
+                restore(layer, captured, tensors)
+            for name, part in self.parts.items():
+                restore(part, state["parts"][name], tensors)
+            generators = restore(None, state["randomness"], tensors)
+        self.ledger.cut(size)
+        with reading("environment of the checkpoint", start.path):
+            there = self._retraced(model)
+        if not there:
+            raise UserError(
+                f"The run in {self.folder.path} cannot go on: its environment, given the same randomness and the "
+                "same actions, is not where it was; delete the folder to begin again."
+            )
+        with reading("checkpoint", start.path):
+            set_randomness(generators)
+
+    @staticmethod
+    def _retraced(model: PPO) -> bool:
+        """Does again what was done in every environment, and tells whether all show what was last seen there."""
         seen = model._last_obs
         assert isinstance(seen, dict)
-        for number, env in enumerate(environments(model)):
-            if not all(np.array_equal(told, seen[name][number]) for name, told in env.retrace().items()):
-                raise UserError(
-                    f"The run in {self.folder.path} cannot go on: its environment, given the same randomness and the "
-                    "same actions, is not where it was; delete the folder to begin again."
-                )
-        set_randomness(restore(None, state["randomness"], tensors))
+        retraced = [env.retrace() for env in environments(model)]
+        return all(
+            np.array_equal(told, seen[name][number])
+            for number, observation in enumerate(retraced)
+            for name, told in observation.items()
+        )
 
 
 def read_latest(folder: RunFolder, say: Callable[[str], None]) -> Checkpoint | None:
@@ -166,10 +180,12 @@ def read_latest(folder: RunFolder, say: Callable[[str], None]) -> Checkpoint | N
             say(f"The checkpoint {path} is damaged and thrown away.")
             shutil.rmtree(path)
             continue
-        state = json.loads((path / STATE).read_text(encoding="utf-8"))
-        if state["cotutor"] != version("cotutor"):
+        with reading("checkpoint", path):
+            state = json.loads((path / STATE).read_text(encoding="utf-8"))
+            begun_with = state["cotutor"]
+        if begun_with != version("cotutor"):
             raise UserError(
-                f"The run in {folder.path} was begun with cotutor {state['cotutor']}, and this is "
+                f"The run in {folder.path} was begun with cotutor {begun_with}, and this is "
                 f"{version('cotutor')}: take that one to go on, or delete the folder to begin again."
             )
         return Checkpoint(path, state, load_file(path / TENSORS))

@@ -77,8 +77,8 @@ def restore(current: Any, captured: Any, tensors: Tensors) -> Any:
     """
     match captured:
         case {"part": attributes, "weights": weights}:
-            if attributes.keys() != set(changes(current)):
-                raise ValueError(f"a {type(current).__name__} does not change in {', '.join(attributes)}")
+            if not isinstance(attributes, dict) or attributes.keys() != set(changes(current)):
+                raise ValueError(f"what changes in a {type(current).__name__} is something else")
             for name, each in attributes.items():
                 now = getattr(current, name)
                 if (then := restore(now, each, tensors)) is not now:

@@ -17,6 +17,7 @@ from cotutor.errors import UserError
 from cotutor.stateful import Stateful
 from cotutor.students.policies import PRIOR
 from cotutor.students.spaces import count_actions, entries
+from cotutor.trust import Ended
 
 RENEWED = 0.1
 """Share of the latest episode in what is remembered of how long episodes last."""
@@ -126,7 +127,7 @@ class GuidedVecEnv(VecEnvWrapper, Stateful):
         self.lengths: dict[bool, float] = {}
         self.steps: list[Step] = []
         self.rewards: list[NDArray[np.float32]] = []
-        self.ended: list[tuple[bool, float]] = []
+        self.ended: list[Ended] = []
 
     @property
     def width(self) -> int:
@@ -147,8 +148,10 @@ class GuidedVecEnv(VecEnvWrapper, Stateful):
             infos[i]["terminal_observation"][self.entry] = np.zeros(self.width, dtype=np.float32)
             infos[i] |= {"trial": bool(self.trial_E[i]), "with_prior": bool(self.with_prior_E[i])}
             if i >= self.rehearsing:
-                self.ended.append((bool(self.with_prior_E[i]), float(infos[i]["episode"]["r"])))
-            self._ended(bool(self.with_prior_E[i]), infos[i]["episode"]["l"])
+                self.ended.append(
+                    Ended(bool(self.with_prior_E[i]), bool(self.trial_E[i]), float(infos[i]["episode"]["r"]))
+                )
+            self._note_length(bool(self.with_prior_E[i]), infos[i]["episode"]["l"])
             self.episode_E[i] += self.num_envs
             self._begin(i)
         current = [self.plain.reset_infos[i] if dones[i] else infos[i] for i in range(self.num_envs)]
@@ -164,7 +167,7 @@ class GuidedVecEnv(VecEnvWrapper, Stateful):
         """Steps taken that have not been handed over yet."""
         return len(self.rewards)
 
-    def take_steps(self, count: int) -> tuple[list[Step], NDArray[np.float32], list[tuple[bool, float]]]:
+    def take_steps(self, count: int) -> tuple[list[Step], NDArray[np.float32], list[Ended]]:
         """Hands over the last rollout.
 
         The newest step, whose action is still to be chosen, stays.
@@ -184,7 +187,7 @@ class GuidedVecEnv(VecEnvWrapper, Stateful):
         self.with_prior_E[i] = self.prior and self.trial_E[i] == on_probation
         self.chance_E[i] = (tried if on_probation else 1 - tried) if self.prior else 0.0
 
-    def _ended(self, with_prior: bool, length: int) -> None:
+    def _note_length(self, with_prior: bool, length: int) -> None:
         """Takes note of how long episodes with the prior, or without it, last."""
         self.lengths[with_prior] = (1 - RENEWED) * self.lengths.get(with_prior, length) + RENEWED * length
 
