@@ -163,9 +163,10 @@ METHODS = {
         "rehearse": ["babyai:GoToRedBallNoDists"],
     },
 }
+LONG = ("bc", "llm-alone")
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in METHODS])
 def test_whatever_the_method_a_run_that_was_stopped_goes_on(method, tmp_path):
     config = config_of(**{"frames": 1024, **METHODS[method]})
     finish(config, tmp_path / "whole")
