@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cotutor.errors import UserError
+from cotutor.runs.checkpoint import whole
 from cotutor.runs.folder import RunFolder
 from cotutor.runs.ledger import read
 
@@ -40,7 +41,7 @@ def look(pid: int, folder: RunFolder) -> dict[str, float]:
         "seconds": round(last["seconds"], 1),
         "resident_megabytes": resident(pid),
         "ledger_megabytes": megabytes(folder.ledger),
-        "checkpoint_megabytes": megabytes(*sorted(folder.checkpoints.glob("[0-9]*"))[-1:]),
+        "checkpoint_megabytes": megabytes(*whole(folder)[:1]),
         "curves_megabytes": megabytes(*folder.path.glob("events.*")),
     }
 

@@ -84,6 +84,13 @@ def spoilt(draw: st.DrawFn, value: Any) -> Any:
     return value
 
 
+@st.composite
+def damaged(draw: st.DrawFn, sound: bytes) -> bytes:
+    """Draws a file that is cut off somewhere, or of which one byte is another."""
+    place, change, cut = draw(st.integers(0, len(sound) - 1)), draw(st.integers(1, 255)), draw(st.booleans())
+    return sound[:place] if cut else sound[:place] + bytes([sound[place] ^ change]) + sound[place + 1 :]
+
+
 def one_sentence_or(act: Callable[[], Any]) -> Any:
     """Returns what comes of it; an error must be one sentence."""
     try:
@@ -121,22 +128,21 @@ def test_a_configuration_is_read_as_it_was_written(tmp_path_factory, seed, enoug
     assert from_yaml(path) == config
 
 
-@pytest.mark.parametrize("name", ["controls", "plans", "bad-teachers"])
-def test_a_recipe(name):
+@pytest.mark.parametrize(
+    ("kind", "name", "parse"),
+    [
+        ("recipe", "controls", parse_recipe),
+        ("recipe", "plans", parse_recipe),
+        ("recipe", "bad-teachers", parse_recipe),
+        ("ladder", "babyai", parse_ladder),
+        ("ladder", "balrog", parse_ladder),
+    ],
+)
+def test_a_recipe_or_ladder(kind, name, parse):
     @FEW
-    @given(spoilt(yaml.safe_load(read("recipe", name)[1])))
+    @given(spoilt(yaml.safe_load(read(kind, name)[1])))
     def try_one(values):
-        one_sentence_or(lambda: parse_recipe("mine", yaml.safe_dump(values)))
-
-    try_one()
-
-
-@pytest.mark.parametrize("name", ["babyai", "balrog"])
-def test_a_ladder(name):
-    @FEW
-    @given(spoilt(yaml.safe_load(read("ladder", name)[1])))
-    def try_one(values):
-        one_sentence_or(lambda: parse_ladder("mine", yaml.safe_dump(values)))
+        one_sentence_or(lambda: parse("mine", yaml.safe_dump(values)))
 
     try_one()
 
@@ -204,10 +210,9 @@ def test_a_run_with_a_damaged_file(run, name):
     sound = (run / name).read_bytes()
 
     @settings(FUZZ, max_examples=15)
-    @given(st.integers(0, len(sound) - 1), st.integers(1, 255), st.booleans())
-    def try_one(place, change, cut):
-        damaged = sound[:place] if cut else sound[:place] + bytes([sound[place] ^ change]) + sound[place + 1 :]
-        (run / name).write_bytes(damaged)
+    @given(damaged(sound))
+    def try_one(content):
+        (run / name).write_bytes(content)
         use(run)
 
     try_one()
@@ -218,11 +223,9 @@ def test_a_run_with_a_damaged_ledger(run):
     sound = ledger.read_bytes()
 
     @settings(FUZZ, max_examples=40)
-    @given(st.integers(0, len(sound) - 1), st.integers(1, 255), st.booleans())
-    def try_one(place, change, cut):
-        ledger.write_bytes(
-            sound[:place] if cut else sound[:place] + bytes([sound[place] ^ change]) + sound[place + 1 :]
-        )
+    @given(damaged(sound))
+    def try_one(content):
+        ledger.write_bytes(content)
         one_sentence_or(lambda: write_report(run))
 
     try_one()

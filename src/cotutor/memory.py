@@ -109,11 +109,11 @@ class ContextSums(Stateful):
             where: Their indices into the dimensions after that of contexts, each of shape (N,).
         """
         latest = dict.fromkeys(reversed(contexts))
-        if len(self.rows) + sum(context not in self.rows for context in latest) > len(self.table):
+        new = sum(context not in self.rows for context in latest)
+        if len(self.rows) + new > len(self.table):
             self._forget(latest)
+        self.added += new
         for context in reversed(latest):
-            if context not in self.rows:
-                self.added += 1
             self.rows[context] = self.rows.pop(context, len(self.rows))
         np.add.at(self.table, (np.array([self.rows[context] for context in contexts], dtype=int), *where), values_N)
 

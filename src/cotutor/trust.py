@@ -81,7 +81,6 @@ class Evidence:
 PSEUDO = np.array([2.0, 1.0, 1.0])
 """The sums of two episodes, one of return 0 and one of return 1."""
 
-
 COLLAPSE_ERRORS = 2.0
 """Standard errors by which a return must have fallen by more than half before anything is forgotten for it."""
 

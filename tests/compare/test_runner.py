@@ -75,8 +75,8 @@ def test_a_failed_run_is_returned_and_leaves_its_log(tmp_path) -> None:
     assert [run.method for run in read_all(tmp_path / "out" / "runs")] == ["ppo"]
 
 
-def slow(*values: object):
-    return pytest.param(*values, marks=pytest.mark.slow)
+def slow(value: object):
+    return pytest.param(value, marks=pytest.mark.slow)
 
 
 @pytest.fixture
@@ -88,9 +88,7 @@ def interruptible() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("interruptible")
-@pytest.mark.parametrize(
-    "sign", [signal.SIGINT, *(pytest.param(each, marks=pytest.mark.slow) for each in (signal.SIGTERM, signal.SIGKILL))]
-)
+@pytest.mark.parametrize("sign", [signal.SIGINT, slow(signal.SIGTERM), slow(signal.SIGKILL)])
 def test_a_killed_comparison_goes_on_where_it_stopped(tmp_path, sign) -> None:
     path = tmp_path / "small.yaml"
     path.write_text(TEXT.replace("frames: 1024", "frames: 3072"))

@@ -144,7 +144,6 @@ class Checkpoints(BaseCallback):
                 restore(layer, captured, tensors)
             for name, part in self.parts.items():
                 restore(part, state["parts"][name], tensors)
-            generators = restore(None, state["randomness"], tensors)
         self.ledger.cut(size)
         with reading("environment of the checkpoint", start.path):
             there = self._retraced(model)
@@ -154,7 +153,7 @@ class Checkpoints(BaseCallback):
                 "same actions, is not where it was; delete the folder to begin again."
             )
         with reading("checkpoint", start.path):
-            set_randomness(generators)
+            set_randomness(restore(None, state["randomness"], tensors))
 
     @staticmethod
     def _retraced(model: PPO) -> bool:
