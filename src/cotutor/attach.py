@@ -1,8 +1,11 @@
 """Mutual teaching for anyone's Stable-Baselines3 script: two objects, the environments to learn on and a callback."""
 
-from stable_baselines3.common.vec_env import VecEnv
+from functools import partial
+
+from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
 from cotutor.adviser import Adviser
+from cotutor.cluster.replicas import Replicas
 from cotutor.config import TrainConfig, validate
 from cotutor.errors import UserError
 from cotutor.loop import Loop
@@ -10,6 +13,7 @@ from cotutor.memory import FeedbackMemory
 from cotutor.students.guidance import GuidedVecEnv
 from cotutor.tasks.base import Task
 from cotutor.teachers import make_teacher
+from cotutor.teachers.base import Teacher
 from cotutor.trust import Trust
 
 
@@ -17,7 +21,8 @@ def attach(envs: VecEnv, task: Task, config: TrainConfig, rehearsing: int = 0) -
     """Attaches a teacher to environments.
 
     Args:
-        envs: Environments in this process that speak (:class:`cotutor.tasks.base.SpokenEnv`), under a ``VecMonitor``.
+        envs: Environments that speak (:class:`cotutor.tasks.base.SpokenEnv`), under a ``VecMonitor``; in this process,
+            if the teacher looks into them.
         task: Their task.
         config: Says which teacher, which method and how; ``task``, ``frames`` and ``ppo`` are the caller's own affair,
             but for ``ppo.learning_rate`` and ``ppo.batch_size``, which distillation uses, and for ``ppo.steps`` and
@@ -29,12 +34,14 @@ def attach(envs: VecEnv, task: Task, config: TrainConfig, rehearsing: int = 0) -
         (:mod:`cotutor.students.policies`), and the callback for ``model.learn``.
 
     Raises:
-        UserError: The configuration is out of range, names something unknown, or its method is a rival's.
+        UserError: The configuration is out of range, names something unknown, or its method is a rival's; or the
+            teacher looks into the environments, and they are elsewhere.
     """
     validate(config)
     if config.arrows.rival is not None or config.arrows.language_policy:
         raise UserError(f"The method {config.method} cannot be attached to a student: use cotutor train.")
     adviser = make_adviser(task, config)
+    ensure_within_reach(envs, adviser.teacher, config.teacher)
     trust = config.trust
     guide = GuidedVecEnv(
         envs,
@@ -49,13 +56,20 @@ def attach(envs: VecEnv, task: Task, config: TrainConfig, rehearsing: int = 0) -
     return guide, Loop(adviser, guide, config)
 
 
+def ensure_within_reach(envs: VecEnv, teacher: Teacher, name: str) -> None:
+    """Raises UserError if a teacher looks into environments that are elsewhere."""
+    if teacher.privileged and not isinstance(envs.unwrapped, DummyVecEnv):
+        raise UserError(f"The teacher {name} looks into the environments: step them here, in a DummyVecEnv.")
+
+
 def make_adviser(task: Task, config: TrainConfig, adviser_class: type[Adviser] = Adviser) -> Adviser:
     """Makes the teacher that a configuration names, with an empty memory and no trust.
 
     Raises:
         UserError: The configuration names something unknown.
     """
-    teacher = make_teacher(
+    make = partial(
+        make_teacher,
         config.teacher,
         task,
         config.seed,
@@ -64,13 +78,16 @@ def make_adviser(task: Task, config: TrainConfig, adviser_class: type[Adviser] =
         shots=config.shots,
         served=config.served,
     )
+    if config.ray.teacher_actors and config.verbalizer.restate:
+        raise UserError("A teacher that restates missions is in this process: leave out --ray.teacher-actors.")
+    teacher = Replicas(make, config.ray) if config.ray.teacher_actors else make()
     teacher.most_characters = config.asking.most_characters
     dialogue, trust = config.dialogue, config.trust
     return adviser_class(
         task,
         teacher,
         FeedbackMemory(len(task.actions), dialogue.decay, dialogue.shrinkage),
-        Trust(trust.margin, trust.shrinkage, trust.decay, trust.trial_margin),
+        Trust(trust.margin, trust.caution, trust.shrinkage, trust.decay, trust.trial_margin),
         dialogue,
         config.asking,
         realtime=config.arrows.realtime,

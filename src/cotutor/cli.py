@@ -118,6 +118,8 @@ class Compare:
     """Folder for the run folders; by default runs/RECIPE."""
     jobs: int = 0
     """Runs at a time; 0 for one a core."""
+    ray: str = ""
+    """Spread the runs over a Ray cluster: auto, local or HOST:PORT (needs cotutor[ray])."""
     tasks: tuple[str, ...] = ()
     """Only these tasks of the recipe."""
     methods: tuple[str, ...] = ()
@@ -249,7 +251,7 @@ def _show(folder: "RunFolder", summary: "Summary") -> None:
 def _compare(command: Compare) -> None:
     from cotutor.compare.kept import read_all  # noqa: PLC0415
     from cotutor.compare.recipe import choose, load_recipe  # noqa: PLC0415
-    from cotutor.compare.runner import default_jobs, make_plan, plan_table, run_recipe  # noqa: PLC0415
+    from cotutor.compare.runner import default_jobs, in_a_process, make_plan, plan_table, run_recipe  # noqa: PLC0415
     from cotutor.compare.table import markdown  # noqa: PLC0415
     from cotutor.report.comparison import write_comparison  # noqa: PLC0415
 
@@ -259,14 +261,19 @@ def _compare(command: Compare) -> None:
     chosen = choose(whole, list(command.tasks), list(command.methods), list(command.seeds))
     out = command.out or Path("results") / whole.name
     work = command.work or Path("runs") / whole.name
-    jobs = command.jobs or default_jobs()
+    start, jobs = in_a_process, command.jobs or default_jobs()
+    if command.ray:
+        from cotutor.cluster.runs import Cluster  # noqa: PLC0415
+
+        start = Cluster(command.ray)
+        jobs = command.jobs or start.jobs
     plan = make_plan(chosen, out / "runs")
     if command.dry_run:
         table, cost = plan_table(plan, jobs)
         console.print(table)
         console.print(cost, highlight=False, soft_wrap=True)
         return
-    failed = [] if command.tables_only else run_recipe(chosen, out, work, jobs, console)
+    failed = [] if command.tables_only else run_recipe(chosen, out, work, jobs, console, start)
     runs = read_all(out / "runs")
     if command.tables_only and not runs:
         raise UserError(f"There are no runs in {out / 'runs'} to make tables of: leave out --tables-only.")

@@ -105,6 +105,8 @@ class TrustConfig:
 
     margin: float = 0.01
     """δ: the gain per step, in standard deviations of the advantage, that advice must exceed."""
+    caution: float = 0.0
+    """Standard errors that are taken off the gain before it is judged, so that noise is seldom taken for worth."""
     shrinkage: float = 32.0
     """Steps in one context that count as much as the gain over all contexts."""
     decay: float = 0.9
@@ -261,6 +263,20 @@ class LanguagePolicyConfig:
 
 
 @dataclass(frozen=True)
+class RayConfig:
+    """What of a run is done by actors of a Ray cluster (``pip install cotutor[ray]``)."""
+
+    address: str = "auto"
+    """The cluster: auto for the one that this machine belongs to, local to begin one here, or HOST:PORT."""
+    env_actors: int = 0
+    """Actors that step the environments, each an equal share; 0 to step them in this process."""
+    teacher_actors: int = 0
+    """Replicas of the teacher, among which questions are shared out; 0 to ask it in this process."""
+    teacher_gpus: float = 0.0
+    """GPUs for each of those."""
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """A run: a task, a method, a teacher and a student."""
 
@@ -318,6 +334,7 @@ class TrainConfig:
     plans: PlanConfig = field(default_factory=PlanConfig)
     rivals: RivalConfig = field(default_factory=RivalConfig)
     llm_policy: LanguagePolicyConfig = field(default_factory=LanguagePolicyConfig)
+    ray: RayConfig = field(default_factory=RayConfig)
 
     @property
     def arrows(self) -> Method:
@@ -342,6 +359,7 @@ AT_LEAST = {
     "asking.most_characters": 100,
     "dialogue.depth": 0,
     "dialogue.shrinkage": 0,
+    "trust.caution": 0,
     "trust.shrinkage": 0,
     "trust.trial_every": 0,
     "trust.probation_every": 0,
@@ -366,6 +384,9 @@ AT_LEAST = {
     "rivals.hint_every": 1,
     "rivals.cloning_epochs": 1,
     "shots": 0,
+    "ray.env_actors": 0,
+    "ray.teacher_actors": 0,
+    "ray.teacher_gpus": 0,
     "llm_policy.envs": 1,
     "llm_policy.steps": 2,
     "llm_policy.batch_size": 2,

@@ -1,13 +1,13 @@
 """A finished run, looked into: measured again, or asked about one state."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from scipy.special import softmax
 
-from cotutor.config import TrainConfig
+from cotutor.config import RayConfig, TrainConfig
 from cotutor.errors import UserError
 from cotutor.evaluation import (
     Outcome,
@@ -54,7 +54,7 @@ class Inquiry:
 def load(path: Path) -> tuple[Pair, TrainConfig]:
     """Builds the pair of a finished run with what it has learnt, and returns it with the run's configuration."""
     folder, config = runs.open_run(path)
-    pair = build(config)
+    pair = build(replace(config, ray=RayConfig()))
     if pair.loop is not None:
         pair.loop.init_callback(pair.model)
     runs.load_student(folder, pair.model.policy, pair.student, pair.working)

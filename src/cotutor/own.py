@@ -53,6 +53,11 @@ def make_own(what: str, name: str, kind: Any, base: type[Brought], **arguments: 
         raise UserError(f"The {what} {name} cannot be made {given}: {error}.") from error
 
 
+def from_files() -> list[ModuleType]:
+    """Returns the modules that were read from files so far, which no other process could import by their names."""
+    return [module for name, module in sys.modules.items() if name.endswith(".py") and Path(name).is_absolute()]
+
+
 def _from_file(path: Path) -> ModuleType:
     """Returns the module that a file is, the same one whenever it is asked for."""
     name = str(path.resolve())

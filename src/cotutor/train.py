@@ -124,6 +124,12 @@ def build(config: TrainConfig) -> Pair:
     task = _task(config, config.task)
     if config.rehearse and (config.arrows.rival is not None or config.arrows.language_policy):
         raise UserError(f"The method {config.method} cannot rehearse: leave out --rehearse.")
+    if config.ray.env_actors and (config.plans.enabled or config.arrows.language_policy):
+        raise UserError(
+            "Plans, and a language model as the student, step environments in this process: leave out --ray.env-actors."
+        )
+    if config.ray.teacher_actors and config.arrows.language_policy:
+        raise UserError("A language model that is the student is in this process: leave out --ray.teacher-actors.")
     if config.plans.enabled:
         return _build_planned(task, config)
     if config.arrows.language_policy:
@@ -133,7 +139,7 @@ def build(config: TrainConfig) -> Pair:
         model = make_language_ppo(task, make_envs(task, config.student, config.llm_policy.envs), config)
         return Pair(task, model, None, LanguageRounds(model))
     rehearsed = _rehearsed(config, task)
-    envs = make_envs(task, config.student, config.ppo.envs, rehearsed)
+    envs = make_envs(task, config.student, config.ppo.envs, rehearsed, config.ray)
     if not config.arrows.teacher:
         return Pair(task, make_ppo(envs, config), None, rehearsing=len(rehearsed))
     if config.arrows.rival is not None:

@@ -36,9 +36,17 @@ def gains(
     return np.clip(weight, -10.0, 10.0) * advantages
 
 
-def worth(mean: FloatArray, error: FloatArray, margin: float) -> FloatArray:
-    """Returns max(0, 2·P(gain > margin) − 1) for a gain that is normal about ``mean`` with standard ``error``."""
-    return np.maximum(0.0, 2.0 * ndtr((mean - margin) / np.maximum(error, 1e-9)) - 1.0)
+def worth(mean: float, error: float, margin: float, caution: float) -> float:
+    """Returns max(0, 2·P(gain − caution·error > margin) − 1) for a gain that is normal about ``mean``.
+
+    Args:
+        mean: What the gain is estimated at.
+        error: The standard error of that.
+        margin: What the gain is to exceed.
+        caution: Standard errors that are taken off first: with 0, noise about zero is worth something in one case of
+            two, with 1 in one of six.
+    """
+    return max(0.0, 2.0 * float(ndtr((mean - margin) / max(error, 1e-9) - caution)) - 1.0)
 
 
 @dataclass
@@ -105,7 +113,7 @@ def moments(episode_return: float) -> FloatArray:
     return np.array([1.0, episode_return, episode_return**2])
 
 
-def surely_less(lower: FloatArray, higher: FloatArray, margin: float, cautious: float = 0.0) -> float:
+def surely_less(lower: FloatArray, higher: FloatArray, margin: float, caution: float = 0.0) -> float:
     """Returns max(0, 2·P(the mean return of ``lower`` is below that of ``higher`` by more than the margin) − 1).
 
     It is 0 if one of them is empty. Two pseudo-episodes on either side keep a handful of episodes from deciding.
@@ -114,7 +122,7 @@ def surely_less(lower: FloatArray, higher: FloatArray, margin: float, cautious: 
         lower: Count, sum and sum of squares of returns.
         higher: The same of those that they are compared with.
         margin: The difference that is to be exceeded.
-        cautious: Standard errors that are taken off the difference first.
+        caution: Standard errors that are taken off the difference first.
     """
     if not lower[0] or not higher[0]:
         return 0.0
@@ -122,8 +130,7 @@ def surely_less(lower: FloatArray, higher: FloatArray, margin: float, cautious: 
     for count, total, squares in (lower + PSEUDO, higher + PSEUDO):
         mean.append(total / count)
         variance.append((squares / count - (total / count) ** 2) / count)
-    error = np.sqrt(max(sum(variance), 1e-9))
-    return float(worth(np.array(mean[1] - mean[0] - cautious * error), np.array(error), margin))
+    return worth(mean[1] - mean[0], float(np.sqrt(sum(variance))), margin, caution)
 
 
 class Arms(Stateful):
@@ -165,6 +172,7 @@ class Trust(Stateful):
 
     Args:
         margin: δ, the gain (in units of the running scale) that advice must exceed to be worth following.
+        caution: Standard errors that are taken off the gain over all contexts before it is judged.
         shrinkage: Steps in one context that count as much as the gain over all contexts.
         decay: Factor on the evidence, once a round.
         trial_margin: Return that the student may lose by going without advice and still be said to need none.
@@ -172,8 +180,9 @@ class Trust(Stateful):
 
     changes = ("overall", "by_context", "arms", "trusting", "gain_spread")
 
-    def __init__(self, margin: float, shrinkage: float, decay: float, trial_margin: float) -> None:
+    def __init__(self, margin: float, caution: float, shrinkage: float, decay: float, trial_margin: float) -> None:
         self.margin = margin
+        self.caution = caution
         self.shrinkage = shrinkage
         self.decay = decay
         self.overall = Evidence()
@@ -213,7 +222,7 @@ class Trust(Stateful):
         """Trust over all contexts that the gain has earned; zero before any evidence."""
         if self.overall.steps == 0.0:
             return 0.0
-        return float(worth(np.array(self.overall.mean), np.array(self.overall.error), self.margin))
+        return worth(self.overall.mean, self.overall.error, self.margin, self.caution)
 
     @property
     def value(self) -> float:

@@ -10,11 +10,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
+from typing import Protocol
 
 import yaml
 from rich.console import Console
@@ -24,10 +25,9 @@ from rich.table import Table
 
 from cotutor.compare.kept import KeptRun, keep, read_all, read_kept, write
 from cotutor.compare.recipe import Cell, Recipe
-from cotutor.config import from_yaml
 from cotutor.errors import UserError
 from cotutor.report.document import duration
-from cotutor.runs.folder import RunFolder
+from cotutor.runs.folder import RunFolder, made_with
 from cotutor.runs.ledger import read
 from cotutor.runs.lock import only_one
 from cotutor.teachers import ME, PRIVILEGED, SIMPLE
@@ -64,6 +64,26 @@ class Plan:
         return max(busy)
 
 
+class Child(Protocol):
+    """A run that is done elsewhere, seen as a process of this one."""
+
+    def poll(self) -> int | None:
+        """Returns None while it goes on."""
+        ...
+
+    def terminate(self) -> None:
+        """Asks it to stop."""
+        ...
+
+    def wait(self) -> int:
+        """Waits until it has stopped."""
+        ...
+
+
+Start = Callable[[Cell, Path], Child]
+"""Begins the run of a cell in a folder, or goes on with what was interrupted there."""
+
+
 @dataclass
 class Process:
     """A run that goes on.
@@ -71,13 +91,13 @@ class Process:
     Attributes:
         cell: What it does.
         folder: Its run folder.
-        child: The process.
+        child: Who does it.
         expected: Seconds that it should take.
     """
 
     cell: Cell
     folder: Path
-    child: subprocess.Popen[bytes]
+    child: Child
     expected: float
 
     def share(self) -> float:
@@ -118,7 +138,25 @@ def ensure_same(cell: Cell, kept: KeptRun, path: Path) -> None:
         )
 
 
-def run_recipe(recipe: Recipe, out: Path, work: Path, jobs: int, console: Console) -> list[Cell]:
+def in_a_process(cell: Cell, folder: Path) -> Child:
+    """Begins a run in a process of its own, or goes on with one that was interrupted."""
+    command = [sys.executable, "-m", "cotutor"]
+    if made_with(cell.config, folder):
+        command += ["resume", str(folder)]
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.with_suffix(".log").unlink(missing_ok=True)
+        config = folder.with_suffix(".yaml")
+        config.write_text(yaml.safe_dump(cell.settings, sort_keys=False, allow_unicode=True), encoding="utf-8")
+        command += ["train", "--config", str(config), "--run-dir", str(folder)]
+    with folder.with_suffix(".log").open("ab") as log:
+        # a session of its own: Ctrl-C reaches this process alone, which then ends its runs
+        return subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+
+
+def run_recipe(
+    recipe: Recipe, out: Path, work: Path, jobs: int, console: Console, start: Start = in_a_process
+) -> list[Cell]:
     """Does what is left to do of a recipe and returns the cells that failed; their logs stay beside their folders.
 
     Args:
@@ -127,6 +165,7 @@ def run_recipe(recipe: Recipe, out: Path, work: Path, jobs: int, console: Consol
         work: Run folders go here.
         jobs: Runs at a time.
         console: Where progress is shown.
+        start: Begins a run.
 
     Raises:
         UserError: Another process is at work in ``work``, or a kept run is not what the recipe says now.
@@ -141,7 +180,8 @@ def run_recipe(recipe: Recipe, out: Path, work: Path, jobs: int, console: Consol
                 while waiting and len(going) < jobs:
                     cell, expected = waiting.pop(0)
                     if not _keep_if_finished(cell, work, out):
-                        going.append(_start(cell, work, expected))
+                        folder = cell.folder(work)
+                        going.append(Process(cell, folder, start(cell, folder), expected))
                 time.sleep(POLL_SECONDS)
                 for process in [process for process in going if process.child.poll() is not None]:
                     going.remove(process)
@@ -151,24 +191,6 @@ def run_recipe(recipe: Recipe, out: Path, work: Path, jobs: int, console: Consol
         finally:
             _stop(going)
     return failed
-
-
-def _start(cell: Cell, work: Path, expected: float) -> Process:
-    """Begins a run, or goes on with one that was interrupted."""
-    folder = cell.folder(work)
-    command = [sys.executable, "-m", "cotutor"]
-    if _is_of(cell, folder):
-        command += ["resume", str(folder)]
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.with_suffix(".log").unlink(missing_ok=True)
-        config = folder.with_suffix(".yaml")
-        config.write_text(yaml.safe_dump(cell.settings, sort_keys=False, allow_unicode=True), encoding="utf-8")
-        command += ["train", "--config", str(config), "--run-dir", str(folder)]
-    with folder.with_suffix(".log").open("ab") as log:
-        # a session of its own: Ctrl-C reaches this process alone, which then ends its runs
-        child = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
-    return Process(cell, folder, child, expected)
 
 
 def _stop(going: Sequence[Process]) -> None:
@@ -181,16 +203,10 @@ def _stop(going: Sequence[Process]) -> None:
 def _keep_if_finished(cell: Cell, work: Path, out: Path) -> bool:
     """Keeps a finished run; a folder that another recipe's settings made does not count."""
     folder = cell.folder(work)
-    if not RunFolder(folder).summary.exists() or not _is_of(cell, folder):
+    if not RunFolder(folder).summary.exists() or not made_with(cell.config, folder):
         return False
     write(keep(folder, cell.task, cell.method, cell.settings), out / "runs")
     return True
-
-
-def _is_of(cell: Cell, folder: Path) -> bool:
-    """Tells whether a run folder was made with the settings of a cell."""
-    config = RunFolder(folder).config
-    return config.exists() and replace(from_yaml(config), run_dir=None) == cell.config
 
 
 def _estimate(cell: Cell, kept: Sequence[KeptRun]) -> tuple[float, bool]:

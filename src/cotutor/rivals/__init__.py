@@ -27,7 +27,7 @@ def make_rival(name: str, envs: VecEnv, task: Task, config: TrainConfig) -> tupl
 
     Args:
         name: Its module here.
-        envs: Environments in this process that speak.
+        envs: Environments that speak; in this process, if the teacher looks into them.
         task: Their task.
         config: The run.
 

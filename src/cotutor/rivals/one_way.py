@@ -8,7 +8,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv
 
 from cotutor.adviser import LOG_FLOOR, Adviser, per_action
-from cotutor.attach import make_adviser
+from cotutor.attach import ensure_within_reach, make_adviser
 from cotutor.config import TrainConfig
 from cotutor.loop import Loop, Rollout
 from cotutor.stateful import Stateful
@@ -26,7 +26,7 @@ class SetTrust(Trust):
     changes = ("set",)
 
     def __init__(self, value: float) -> None:
-        super().__init__(margin=0.0, shrinkage=0.0, decay=0.0, trial_margin=0.0)
+        super().__init__(margin=0.0, caution=0.0, shrinkage=0.0, decay=0.0, trial_margin=0.0)
         self.set = value
 
     @property
@@ -71,7 +71,7 @@ def one_way(
     """Attaches a teacher that is fully trusted and whose advice is not distilled into a graduate.
 
     Args:
-        envs: Environments in this process that speak.
+        envs: Environments that speak; in this process, if the teacher looks into them.
         task: Their task.
         config: The run.
         guide_class: How the student is told; called with environments, adviser, trial episodes (none) and seed.
@@ -80,6 +80,7 @@ def one_way(
         The environments to learn on, the adviser, and the configuration without our own distillation.
     """
     adviser = make_adviser(task, config, StrictAdviser)
+    ensure_within_reach(envs, adviser.teacher, config.teacher)
     adviser.trust = SetTrust(1.0)
     plain = replace(config, guidance=replace(config.guidance, distillation=False))
     return guide_class(envs, adviser, 0, config.seed), adviser, plain

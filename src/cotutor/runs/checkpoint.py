@@ -24,6 +24,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnvWrapper, VecMonitor
 
+from cotutor.cluster.envs import RayVecEnv, RemoteEnv
 from cotutor.errors import UserError
 from cotutor.plans.plan import PlannedEnv
 from cotutor.reading import checked, reading
@@ -241,14 +242,14 @@ def layers(model: PPO) -> list[Any]:
     return [*found, *environments(model)]
 
 
-def environments(model: PPO) -> Iterator[SpokenEnv | PlannedEnv]:
+def environments(model: PPO) -> Iterator[SpokenEnv | PlannedEnv | RemoteEnv]:
     """Yields a model's environments."""
     envs = model.get_env()
     assert envs is not None
     plain = envs.unwrapped
-    assert isinstance(plain, DummyVecEnv)
+    assert isinstance(plain, DummyVecEnv | RayVecEnv)
     for env in plain.envs:
-        assert isinstance(env, SpokenEnv | PlannedEnv)
+        assert isinstance(env, SpokenEnv | PlannedEnv | RemoteEnv)
         yield env
 
 

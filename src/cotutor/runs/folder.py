@@ -5,7 +5,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -116,6 +116,12 @@ def create(config: TrainConfig) -> RunFolder:
     folder = RunFolder(path)
     write_whole(folder.config, to_yaml(config))
     return folder
+
+
+def made_with(config: TrainConfig, path: Path) -> bool:
+    """Tells whether a folder is that of a run with a configuration, wherever it says that the folder is."""
+    written = RunFolder(path).config
+    return written.exists() and replace(from_yaml(written), run_dir=None) == replace(config, run_dir=None)
 
 
 def ensure_free(config: TrainConfig) -> None:

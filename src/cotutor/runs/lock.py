@@ -8,6 +8,10 @@ from pathlib import Path
 from cotutor.errors import UserError
 
 
+class BusyError(UserError):
+    """Another process is at work in a folder."""
+
+
 @contextmanager
 def only_one(folder: Path, what: str) -> Iterator[None]:
     """Keeps every other process that asks for the same folder out.
@@ -17,12 +21,12 @@ def only_one(folder: Path, what: str) -> Iterator[None]:
         what: What is at work there, for the message.
 
     Raises:
-        UserError: Another process is at work there.
+        BusyError: Another process is at work there.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise UserError(f"Another {what} is at work in {folder}: wait for it, or choose another folder.") from error
+            raise BusyError(f"Another {what} is at work in {folder}: wait for it, or choose another folder.") from error
         yield

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecEnvWrapper
 
-from cotutor.errors import UserError
 from cotutor.stateful import Stateful
 from cotutor.students.policies import PRIOR
 from cotutor.students.spaces import count_actions, entries
@@ -91,6 +90,7 @@ class GuidedVecEnv(VecEnvWrapper, Stateful):
 
     Attributes:
         entry: Name of the observation's entry that tells the student something.
+        envs: The environments, where they step in this process.
     """
 
     changes = ("random", "trial_E", "with_prior_E", "chance_E", "episode_E", "lengths", "steps", "rewards", "ended")
@@ -110,9 +110,8 @@ class GuidedVecEnv(VecEnvWrapper, Stateful):
         self.actions = count_actions(venv.action_space)
         space = gym.spaces.Box(-np.inf, np.inf, (self.width,), dtype=np.float32)
         super().__init__(venv, gym.spaces.Dict({**entries(venv.observation_space), self.entry: space}))
-        if not isinstance(venv.unwrapped, DummyVecEnv):
-            raise UserError("Guidance needs environments that step in this process: use a DummyVecEnv.")
         self.plain = venv.unwrapped
+        self.envs = self.plain.envs if isinstance(self.plain, DummyVecEnv) else []
         self.adviser = adviser
         self.trial_every = trial_every
         self.probation_every = probation_every or trial_every
@@ -217,7 +216,7 @@ class GuidedVecEnv(VecEnvWrapper, Stateful):
         self.adviser.ask_at_once(
             [context for context, has_prior in zip(contexts, self.with_prior_E, strict=True) if has_prior]
         )
-        log_advice_EA, trust_E = self.adviser.guide(contexts, self.plain.envs)
+        log_advice_EA, trust_E = self.adviser.guide(contexts, self.envs)
         full_E = np.where(self.trial_E, 1.0, trust_E)
         weight_E = np.where(self.with_prior_E, full_E, 0.0)
         self.steps.append(

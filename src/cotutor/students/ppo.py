@@ -8,18 +8,20 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
 
-from cotutor.config import TrainConfig
+from cotutor.cluster.envs import Make, RayVecEnv
+from cotutor.config import RayConfig, TrainConfig
 from cotutor.students.encoder import Encoder
 from cotutor.tasks.base import SpokenEnv, Task
 
 Algorithm = TypeVar("Algorithm", bound=PPO)
 AnyTask = TypeVar("AnyTask", bound=Task)
+HERE = RayConfig()
 
 
-def make_envs(task: Task, student: str, count: int, rehearsed: Sequence[Task] = ()) -> VecEnv:
-    """Makes ``count`` environments that step together here: one of each task rehearsed, the rest of ``task``."""
-    tasks = rehearsed_first(rehearsed, task, count)
-    return VecMonitor(DummyVecEnv([partial(SpokenEnv, each, student) for each in tasks]))
+def make_envs(task: Task, student: str, count: int, rehearsed: Sequence[Task] = (), ray: RayConfig = HERE) -> VecEnv:
+    """Makes ``count`` environments that step together: one of each task rehearsed, the rest of ``task``."""
+    makes: list[Make] = [partial(SpokenEnv, each, student) for each in rehearsed_first(rehearsed, task, count)]
+    return VecMonitor(RayVecEnv(makes, ray.env_actors, ray.address) if ray.env_actors else DummyVecEnv(makes))
 
 
 def rehearsed_first(rehearsed: Sequence[AnyTask], task: AnyTask, count: int) -> list[AnyTask]:
