@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cotutor.memory import AdvantageScale, FeedbackMemory, Successes
+from cotutor.memory import AdvantageScale, ContextSums, FeedbackMemory, Successes
 from cotutor.types import Option, Question
 
 QUESTION = Question("c", (Option("left", 0), Option("right", 1), Option("ahead", 2)))
@@ -64,6 +64,19 @@ def test_what_was_nearly_forgotten_and_comes_back_keeps_its_row_when_room_is_mad
     memory = memory_of([("c", 0, 1.0)], decay=0.01)
     memory.record(["c", *(str(i) for i in range(1000))], np.zeros(1001, dtype=int), np.ones(1001))
     assert memory.sums.count("c") == pytest.approx(1.01)
+
+
+def test_sums_that_have_aged_for_long_are_still_what_they_would_be():
+    sums, plain = ContextSums(1), {"c": 0.0, "d": 0.0}
+    for i in range(5000):
+        sums.age(0.9)
+        sums.add(["c"] if i % 3 else ["c", "d"], np.ones((1 if i % 3 else 2, 1)))
+        plain = {name: 0.9 * value + float(name == "c" or i % 3 == 0) for name, value in plain.items()}
+    assert [sums.count(name) for name in plain] == pytest.approx([*plain.values()])
+    sums.age(0.0)
+    assert sums.count("c") == 0.0
+    sums.add(["c"], np.ones((1, 1)))
+    assert sums.counts.tolist() == [1.0, 0.0] and sums.in_use.tolist() == [[0.0], [1.0]]
 
 
 def test_scale_is_an_average_over_rollouts_with_a_floor():

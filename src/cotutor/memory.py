@@ -12,6 +12,7 @@ VISITS, TOTAL, SQUARES, WORKED = range(4)
 FORGOTTEN = 0.05
 """What has decayed to fewer visits than this is dropped."""
 SMALLEST_TABLE = 256
+SMALLEST_UNIT = 1e-100
 
 
 class AdvantageScale(Stateful):
@@ -46,34 +47,37 @@ class AdvantageScale(Stateful):
 class ContextSums(Stateful):
     """Decaying sums per context, which take the room that is met in some hundred rounds, and not in the run.
 
-    Contexts whose counts have decayed away are forgotten when there is no room for new ones.
+    Contexts whose counts have decayed away are forgotten when there is no room for new ones. All decay alike, so what
+    decays is the unit in which they are kept, and ageing takes no time however many there are.
 
     Args:
         shape: Of what is summed per context. The first entry of its last dimension counts steps.
 
     Attributes:
         rows: The row of each context, in the order in which they were last added to.
-        table: The sums, shape (C, *shape), of which as many rows are in use as there are contexts.
+        table: The sums in units of ``unit``, shape (C, *shape); as many rows are in use as there are contexts.
+        unit: What one in the table stands for.
         added: How often a context was new; one that was forgotten is so again.
     """
 
-    changes = ("rows", "table", "added")
+    changes = ("rows", "table", "unit", "added")
 
     def __init__(self, *shape: int) -> None:
         self.rows: dict[str, int] = {}
         self.table = np.zeros((SMALLEST_TABLE, *shape))
+        self.unit = 1.0
         self.added = 0
 
     @property
     def counts(self) -> FloatArray:
         """The decayed count of each row in use, shape (C,)."""
         count_CX = self.table[: len(self.rows), ..., 0]
-        return count_CX.sum(axis=tuple(range(1, count_CX.ndim)))
+        return self.unit * count_CX.sum(axis=tuple(range(1, count_CX.ndim)))
 
     @property
     def in_use(self) -> FloatArray:
         """The sums in the order of ``rows``, shape (C, *shape)."""
-        return self.table[[*self.rows.values()]]
+        return self.unit * self.table[[*self.rows.values()]]
 
     def fill(self, contexts: Sequence[str], sums: FloatArray) -> None:
         """Puts in what was in use, in the order of its contexts.
@@ -85,11 +89,12 @@ class ContextSums(Stateful):
             raise ValueError(f"sums of shape {sums.shape} are not of {len(contexts)} contexts")
         self.rows = {context: row for row, context in enumerate(contexts)}
         self.table = np.concatenate([sums, np.zeros((SMALLEST_TABLE, *self.table.shape[1:]))])
+        self.unit = 1.0
 
     def of(self, context: str) -> FloatArray | None:
         """Returns the sums of a context, None where there are none."""
         row = self.rows.get(context)
-        return None if row is None else self.table[row]
+        return None if row is None else self.unit * self.table[row]
 
     def count(self, context: str) -> float:
         """Returns the decayed count of a context."""
@@ -98,7 +103,10 @@ class ContextSums(Stateful):
 
     def age(self, factor: float) -> None:
         """Multiplies everything by a factor."""
-        self.table[: len(self.rows)] *= factor
+        self.unit *= factor
+        if self.unit < SMALLEST_UNIT:
+            self.table *= self.unit
+            self.unit = 1.0
 
     def add(self, contexts: Sequence[str], values_N: FloatArray, *where: NDArray[np.int64]) -> None:
         """Adds values.
@@ -115,7 +123,11 @@ class ContextSums(Stateful):
         self.added += new
         for context in reversed(latest):
             self.rows[context] = self.rows.pop(context, len(self.rows))
-        np.add.at(self.table, (np.array([self.rows[context] for context in contexts], dtype=int), *where), values_N)
+        np.add.at(self.table, (np.array([self.rows[context] for context in contexts], dtype=int), *where), values_N / self.unit)
+
+    def clear(self, contexts: Sequence[str]) -> None:
+        """Makes the sums of contexts zero."""
+        self.table[[self.rows[context] for context in contexts]] = 0.0
 
     def most_counted(self, least: float) -> list[str]:
         """Returns the contexts that count at least so much, those that count most first."""
@@ -185,7 +197,7 @@ class FeedbackMemory(Stateful):
 
     def forget(self, contexts: list[str]) -> None:
         """Drops the feedback on ``contexts``: it has been taught, and counting it again would double it."""
-        self.sums.table[[self.sums.rows[context] for context in contexts]] = 0.0
+        self.sums.clear(contexts)
 
 
 class Successes(Stateful):
