@@ -53,9 +53,9 @@ test: check
 test-all: check docs
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal
 
+# with BENCH="--lamorel CHECKOUT" Lamorel's scorer is timed, too
 bench: setup
-	$(BIN)/python benchmarks/student_speed.py
-	$(BIN)/python benchmarks/teacher_speed.py --contexts 128
+	$(BIN)/python benchmarks/bench.py $(BENCH)
 
 experiments: setup
 	for recipe in controls varied paper depth plans unlock generalise examples/kitchen.yaml; do $(BIN)/cotutor compare $$recipe || exit 1; done

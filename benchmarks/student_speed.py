@@ -1,12 +1,16 @@
-"""Frames per second of PPO through cotutor against plain Stable-Baselines3 with the same network on the same numbers.
+"""Frames per second of cotutor's student against plain Stable-Baselines3 with the same network on the same numbers.
 
-    python benchmarks/student_speed.py [--task babyai:GoToLocal] [--frames 8192] [--pairs 5]
+    python benchmarks/student_speed.py [--task babyai:GoToRedBallNoDists] [--frames 8192] [--rounds 5] [--json FILE]
 
 The plain side is Stable-Baselines3's PPO on an environment that only turns the mission into word numbers: no
-verbalizer, no ledger, no progress. The two alternate in one process; only the ratio of their medians counts.
+verbalizer, no ledger, no progress. Ours are ``ppo``, and ``mutual`` with the embedded model once it has been asked
+about most of what there is: after ``--warm`` frames. All take turns in one process; only the ratios of their medians
+count.
 """
 
 import argparse
+import json
+import statistics
 import time
 from collections.abc import Callable
 from functools import partial
@@ -14,15 +18,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import gymnasium as gym
-import numpy as np
 import torch
 from rich.console import Console
+from stable_baselines3.common.callbacks import CallbackList
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
+from cotutor.attach import attach
 from cotutor.config import TrainConfig
 from cotutor.runs.ledger import Ledger
 from cotutor.runs.progress import ProgressDisplay
+from cotutor.students.policies import GuidedPolicy
 from cotutor.students.ppo import make_envs, make_ppo
 from cotutor.tasks import Task, make_task
 from cotutor.tasks.words import Words
@@ -53,7 +59,7 @@ def plain(task: Task, config: TrainConfig) -> float:
     return config.frames / (time.perf_counter() - began)
 
 
-def ours(task: Task, config: TrainConfig) -> float:
+def ppo(task: Task, config: TrainConfig) -> float:
     """Returns the frames per second of method ``ppo``, ledger and progress included."""
     model = make_ppo(make_envs(task, "image", config.ppo.envs), config)
     with TemporaryDirectory() as folder, ProgressDisplay(Console(quiet=True), config.frames) as display:
@@ -64,23 +70,69 @@ def ours(task: Task, config: TrainConfig) -> float:
         return config.frames / (time.perf_counter() - began)
 
 
+class Mutual:
+    """Method ``mutual``, which goes on learning from one measurement to the next."""
+
+    def __init__(self, task: Task, config: TrainConfig, warm: int) -> None:
+        self.folder = TemporaryDirectory()
+        self.frames = config.frames
+        guide, self.loop = attach(make_envs(task, config.student, config.ppo.envs), task, config)
+        self.model = make_ppo(guide, config, GuidedPolicy)
+        self.model.set_logger(Logger(self.folder.name, []))
+        self.recorder = Recorder(
+            Ledger(Path(self.folder.name) / "ledger.sqlite", config.ledger_rows),
+            ProgressDisplay(Console(quiet=True), config.frames),
+        )
+        self.loop.on_round = self.recorder.keep
+        self._learn(warm)
+
+    def __call__(self, task: Task, config: TrainConfig) -> float:
+        began = time.perf_counter()
+        self._learn(self.frames)
+        return self.frames / (time.perf_counter() - began)
+
+    @property
+    def teacher_seconds(self) -> float:
+        """Seconds that the teacher took so far, lessons included."""
+        return self.loop.adviser.seconds
+
+    def _learn(self, frames: int) -> None:
+        self.model.learn(frames, callback=CallbackList([self.loop, self.recorder]), reset_num_timesteps=False)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--task", default="babyai:GoToLocal")
+    parser.add_argument("--task", default="babyai:GoToRedBallNoDists")
     parser.add_argument("--frames", type=int, default=8192)
-    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--warm", type=int, default=16384)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path, help="where the figures are written")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     task, config = make_task(arguments.task), TrainConfig(student="image", frames=arguments.frames)
-    sides: dict[str, Callable[[Task, TrainConfig], float]] = {"plain": plain, "ours": ours}
+    mutual = Mutual(task, config, arguments.warm)
+    sides: dict[str, Callable[[Task, TrainConfig], float]] = {"plain": plain, "ppo": ppo, "mutual": mutual}
     speeds: dict[str, list[float]] = {name: [] for name in sides}
-    for _ in range(arguments.pairs):
+    taught = mutual.teacher_seconds
+    for _ in range(arguments.rounds):
         for name, side in sides.items():
             speeds[name].append(side(task, config))
-    medians = {name: float(np.median(values)) for name, values in speeds.items()}
-    for name, values in speeds.items():
-        print(f"{name}: median {medians[name]:.0f} frames/s, from {min(values):.0f} to {max(values):.0f}")
-    print(f"ratio: {medians['ours'] / medians['plain']:.3f}")
+    taught = mutual.teacher_seconds - taught
+    medians = {name: statistics.median(values) for name, values in speeds.items()}
+    figures = {
+        name: {"frames_per_second": medians[name], "of_plain": medians[name] / medians["plain"], "each": values}
+        for name, values in speeds.items()
+    }
+    mine = [arguments.frames / speed for speed in speeds["mutual"]]
+    without = len(mine) * arguments.frames / (sum(mine) - taught)
+    figures["mutual"]["of_plain_without_teacher"] = without / medians["plain"]
+    for name, figure in figures.items():
+        print(f"{name}: {figure['frames_per_second']:,.0f} frames/s, {figure['of_plain']:.1%} of plain")
+    print(f"mutual, lessons and questions left out: {figures['mutual']['of_plain_without_teacher']:.1%} of plain")
+    if arguments.json:
+        about = {"task": arguments.task, "frames": arguments.frames, "warm": arguments.warm}
+        whole = about | {"teacher_updates": mutual.loop.adviser.teacher.version, "sides": figures}
+        arguments.json.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,23 +1,27 @@
 """How fast a teacher scores and learns: the packed trie against a padded row per option, and against matrix products.
 
     python benchmarks/teacher_speed.py [--task babyai:GoToLocal] [--contexts 512] [--dtype auto] [--json FILE]
+        [--lamorel CHECKOUT]
 
 The contexts are those that a random walk through the task meets, each once and in that order, asked ``--at-once`` at a
-time as in a round of training. All scorers take turns in one process; only the ratios of their medians count. The share
-of the limit is that of a matrix product measured beside them, counted on what any scorer must compute: the layers for
-the trie over all that is asked at once, and the vocabulary where an option's token is predicted.
+time as in a round of training, with ``--options`` phrases to choose from. All scorers take turns in one process; only
+the ratios of their medians count. The share of the limit is that of a matrix product measured beside them, counted on
+what any scorer must compute: the layers for the trie over all that is asked at once, and the vocabulary where an
+option's token is predicted.
 """
 
 import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import lamorel
 import numpy as np
 import torch
+from minigrid.core.constants import COLOR_NAMES as COLOUR_NAMES
 from rich.console import Console
 from rich.table import Table
 from transformers import PreTrainedModel
@@ -31,16 +35,27 @@ from cotutor.scoring.rows import RowScorer
 from cotutor.scoring.trie import TrieScorer, pack
 from cotutor.tasks import make_task
 from cotutor.teachers.local import LocalConfig, LocalTeacher
-from cotutor.types import Lesson, Question
+from cotutor.types import Lesson, Option, Question
 
 ROWS = (7, 32, 256)
 TRIES = (384, 1024, 2048, 4096, 8192)
+ACTIONS = ("turn left", "turn right", "go forward", "pick up", "drop", "toggle", "wait")
+VERBS = ("go to", "pick up", "open", "drop")
+THINGS = ("ball", "box", "key", "door")
 LESSONS, STEPS = 96, 12
 """An update of the teacher as training does it."""
+DIFFERENCE = 0.5
+"""Nats by which scores of 20 and more may differ that are computed in another order in bfloat16."""
 
 
-def questions_of(name: str, count: int) -> list[Question]:
-    """Returns the questions about the first ``count`` distinct contexts of a random walk."""
+def phrases(count: int) -> tuple[Option, ...]:
+    """Returns options: the actions of MiniGrid, and what one could do with things of all colours."""
+    more = [f"{verb} the {colour} {thing}" for verb in VERBS for thing in THINGS for colour in COLOUR_NAMES]
+    return tuple(Option(phrase, action) for action, phrase in enumerate([*ACTIONS, *more][:count]))
+
+
+def questions_of(name: str, count: int, options: int) -> list[Question]:
+    """Returns questions about the first ``count`` distinct contexts of a random walk."""
     task = make_task(name)
     env = task.make_env()
     env.action_space.seed(0)
@@ -51,7 +66,7 @@ def questions_of(name: str, count: int) -> list[Question]:
         observation, _, terminated, truncated, _ = env.step(env.action_space.sample())
         if terminated or truncated:
             observation, _ = env.reset()
-    return [task.question(context) for context in contexts]
+    return [Question(context, phrases(options)) for context in contexts]
 
 
 def needed(model: PreTrainedModel, asked: Sequence[Sequence[Prompt]]) -> tuple[int, float]:
@@ -64,6 +79,16 @@ def needed(model: PreTrainedModel, asked: Sequence[Sequence[Prompt]]) -> tuple[i
     head = model.get_output_embeddings().weight
     layers = sum(p.numel() for p in model.parameters() if p.shape != head.shape)
     return tokens, 2.0 * (tokens * layers + predicting * head.numel())
+
+
+def ensure_alike(rivals: dict[str, Scorer], ours: Iterable[Scorer], prompts: Sequence[Prompt]) -> None:
+    """Raises SystemExit if a rival's scores are not ours: then it would not be the same work that is timed."""
+    with torch.no_grad():
+        expected = torch.cat(next(iter(ours))(prompts))
+        for name, scorer in rivals.items():
+            worst = float((torch.cat(scorer(prompts)) - expected).abs().max())
+            if worst > DIFFERENCE:
+                raise SystemExit(f"{name} scores differently, by up to {worst:.2f} nats: it is not timed.")
 
 
 def seconds_of(work: Callable[[], object]) -> float:
@@ -95,21 +120,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", default="babyai:GoToLocal")
     parser.add_argument("--contexts", type=int, default=512)
+    parser.add_argument("--options", type=int, default=7)
     parser.add_argument("--at-once", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--dtype", choices=("auto", "float32", "bfloat16"), default="auto")
     parser.add_argument("--rows", type=int, nargs="*", default=ROWS, help="rows in a batch of the plain way")
     parser.add_argument("--row-tokens", type=int, nargs="*", default=TRIES, help="tokens in a packed row")
     parser.add_argument("--json", type=Path, help="where the figures are written")
+    parser.add_argument("--lamorel", type=Path, help="a checkout of Lamorel's repository, whose scorer is timed, too")
     arguments = parser.parse_args()
-    questions = questions_of(arguments.task, arguments.contexts)
+    questions = questions_of(arguments.task, arguments.contexts, arguments.options)
     teacher = LocalTeacher(embedded_model(), config=LocalConfig(dtype=arguments.dtype))
     model = teacher.model
     prompts = [teacher.prompter(question) for question in questions]
     asked = [prompts[i : i + arguments.at_once] for i in range(0, len(prompts), arguments.at_once)]
     padded = {f"{rows} padded rows": RowScorer(model, rows) for rows in arguments.rows}
     packed = {f"trie of {size}": TrieScorer(model, size) for size in arguments.row_tokens}
-    scorers: dict[str, Scorer] = {**padded, **packed}
+    rivals: dict[str, Scorer] = {}
+    if arguments.lamorel:
+        rivals = lamorel.scorers(model, teacher.prompter.tokenizer, embedded_model(), arguments.lamorel)
+        ensure_alike(rivals, packed.values(), prompts[:8])
+    scorers: dict[str, Scorer] = {**padded, **rivals, **packed}
     times: dict[str, list[float]] = {name: [] for name in scorers}
     limits: list[float] = []
     for scorer in scorers.values():
@@ -143,6 +174,7 @@ def main() -> None:
         "torch": torch.__version__,
         "task": arguments.task,
         "contexts": len(prompts),
+        "options": arguments.options,
         "at_once": arguments.at_once,
         "tokens_needed_per_context": tokens / len(prompts),
         "matrix_product_flops": limit,
@@ -156,15 +188,16 @@ def main() -> None:
 
 def show(about: dict[str, Any], figures: dict[str, dict[str, Any]], updates: dict[str, float]) -> None:
     """Prints the figures of each scorer, and the seconds of an update of those that teachers use."""
-    table = Table(title=f"{about['device']}, {about['dtype']}: {about['contexts']} contexts of {about['task']}")
-    for head in ("scorer", "contexts/s", "times plain", "tokens/context", "of the limit", "s an update"):
-        table.add_column(head, justify="left" if head == "scorer" else "right")
+    work = f"{about['contexts']} contexts of {about['task']}, {about['options']} options"
+    table = Table(title=f"{about['device']}, {about['dtype']}: {work}")
+    for head in ("scorer", "contexts/s", "times plain", "tokens each", "of the limit", "s an update"):
+        table.add_column(head, justify="left" if head == "scorer" else "right", no_wrap=head == "scorer")
     for name, figure in figures.items():
         table.add_row(
             name,
             f"{figure['contexts_per_second']:,.1f}",
             f"{figure['times_plain']:.2f}",
-            f"{figure['tokens_per_context']:.1f}",
+            f"{figure['tokens_per_context']:.1f}" if figure["tokens_per_context"] else "",
             f"{figure['share_of_limit']:.1%}",
             f"{updates[name]:.2f}" if name in updates else "",
         )

@@ -123,7 +123,11 @@ class ContextSums(Stateful):
         self.added += new
         for context in reversed(latest):
             self.rows[context] = self.rows.pop(context, len(self.rows))
-        np.add.at(self.table, (np.array([self.rows[context] for context in contexts], dtype=int), *where), values_N / self.unit)
+        np.add.at(
+            self.table,
+            (np.array([self.rows[context] for context in contexts], dtype=int), *where),
+            values_N / self.unit,
+        )
 
     def clear(self, contexts: Sequence[str]) -> None:
         """Makes the sums of contexts zero."""

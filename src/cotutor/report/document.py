@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
@@ -17,7 +17,12 @@ from cotutor.text import plain
 
 
 def write_page(
-    target: Path, template: str, figures: Sequence[Figure], scripts: Sequence[str] = (), **values: Any
+    target: Path,
+    template: str,
+    figures: Sequence[Figure],
+    scripts: Sequence[str] = (),
+    templates: Path | None = None,
+    **values: Any,
 ) -> Path:
     """Writes a page that opens offline, at once or not at all.
 
@@ -26,6 +31,7 @@ def write_page(
         template: A template that extends ``base.html.jinja``.
         figures: Its plots, which the template places.
         scripts: Files of this folder that the page runs after the plots are drawn.
+        templates: The folder of the template, if it is not this one.
         **values: What the template shows.
 
     Returns:
@@ -33,7 +39,7 @@ def write_page(
     """
     texts = [get_plotlyjs(), *(_read(name) for name in ("plots.js", *scripts))]
     page = (
-        _environment()
+        _environment(templates)
         .get_template(template)
         .render(
             **values,
@@ -66,9 +72,10 @@ def legible(data: Any) -> Any:
     return [legible(value) for value in data] if isinstance(data, list | tuple) else data
 
 
-def _environment() -> Environment:
+def _environment(templates: Path | None) -> Environment:
+    ours = PackageLoader("cotutor", "report")
     environment = Environment(
-        loader=PackageLoader("cotutor", "report"),
+        loader=ours if templates is None else ChoiceLoader([FileSystemLoader(templates), ours]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
