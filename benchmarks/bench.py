@@ -29,6 +29,7 @@ PARTS = {
     "thresholds": ["thresholds.py"],
     "growth": ["growth.py"],
     "cluster": ["cluster_speed.py"],
+    "faults": ["fault_speed.py"],
 }
 
 

@@ -88,6 +88,10 @@ ROWS: dict[str, tuple[str, Callable[[Found], Any]]] = {
         "{:.0%}",
         lambda f: f["student"]["sides"]["mutual"]["of_plain_without_teacher"],
     ),
+    "mutual whose server fails: frames/s of ppo's (to be 90%)": (
+        "{:.0%}",
+        lambda f: f["faults"]["sides"]["mutual, server that fails"]["of_ppo"],
+    ),
     "ppo: to 90%": ("{}", to_most("ppo")),
     "mutual: to 90%": ("{}", to_most("mutual")),
     "ppo that reads the context: to 90%": ("{}", to_most("ppo that reads the context")),

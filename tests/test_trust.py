@@ -26,8 +26,8 @@ def test_gain_is_unbiased_whoever_acted(acted):
 def test_worth_is_twice_the_probability_minus_one():
     mean, error, margin = 0.05, 0.03, 0.02
     probability = 1 - norm(mean, error).cdf(margin)
-    assert worth(mean, error, margin, caution=0.0) == pytest.approx(2 * probability - 1)
-    assert worth(0.0, error, margin, caution=0.0) == 0
+    assert worth(mean, error, margin) == pytest.approx(2 * probability - 1)
+    assert worth(0.0, error, margin) == 0
 
 
 def test_caution_takes_standard_errors_off_the_gain():
@@ -48,13 +48,13 @@ def test_error_is_clustered_by_episode():
 
 
 def trust_after(gain: np.ndarray, context: str = "c") -> Trust:
-    trust = Trust(margin=0.02, caution=0.0, shrinkage=32, decay=1.0, trial_margin=0.02)
+    trust = Trust(margin=0.02, shrinkage=32, decay=1.0, trial_margin=0.02)
     trust.judge([context] * len(gain), gain, np.arange(len(gain)) // 10)
     return trust
 
 
 def test_trust_starts_at_zero_and_is_earned():
-    assert Trust(0.02, 0.0, 32, 1.0, 0.02).value == 0
+    assert Trust(0.02, 32, 1.0, 0.02).value == 0
     assert trust_after(simulated(5000, 1)).earned > 0.95
     assert trust_after(-simulated(5000, 1)).earned == 0
 

@@ -87,7 +87,7 @@ def make_adviser(task: Task, config: TrainConfig, adviser_class: type[Adviser] =
         task,
         teacher,
         FeedbackMemory(len(task.actions), dialogue.decay, dialogue.shrinkage),
-        Trust(trust.margin, trust.caution, trust.shrinkage, trust.decay, trust.trial_margin),
+        Trust(trust.margin, trust.shrinkage, trust.decay, trust.trial_margin),
         dialogue,
         config.asking,
         realtime=config.arrows.realtime,

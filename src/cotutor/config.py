@@ -105,8 +105,6 @@ class TrustConfig:
 
     margin: float = 0.01
     """δ: the gain per step, in standard deviations of the advantage, that advice must exceed."""
-    caution: float = 0.0
-    """Standard errors that are taken off the gain before it is judged, so that noise is seldom taken for worth."""
     shrinkage: float = 32.0
     """Steps in one context that count as much as the gain over all contexts."""
     decay: float = 0.9
@@ -359,7 +357,6 @@ AT_LEAST = {
     "asking.most_characters": 100,
     "dialogue.depth": 0,
     "dialogue.shrinkage": 0,
-    "trust.caution": 0,
     "trust.shrinkage": 0,
     "trust.trial_every": 0,
     "trust.probation_every": 0,

@@ -36,15 +36,15 @@ def gains(
     return np.clip(weight, -10.0, 10.0) * advantages
 
 
-def worth(mean: float, error: float, margin: float, caution: float) -> float:
+def worth(mean: float, error: float, margin: float, caution: float = 0.0) -> float:
     """Returns max(0, 2·P(gain − caution·error > margin) − 1) for a gain that is normal about ``mean``.
 
     Args:
         mean: What the gain is estimated at.
         error: The standard error of that.
         margin: What the gain is to exceed.
-        caution: Standard errors that are taken off first: with 0, noise about zero is worth something in one case of
-            two, with 1 in one of six.
+        caution: Standard errors that are taken off first. With 0, noise about zero is worth something in one case of
+            two, with 1 in one of six; but a teacher that is trusted only then comes too late (lab notes).
     """
     return max(0.0, 2.0 * float(ndtr((mean - margin) / max(error, 1e-9) - caution)) - 1.0)
 
@@ -172,7 +172,6 @@ class Trust(Stateful):
 
     Args:
         margin: δ, the gain (in units of the running scale) that advice must exceed to be worth following.
-        caution: Standard errors that are taken off the gain over all contexts before it is judged.
         shrinkage: Steps in one context that count as much as the gain over all contexts.
         decay: Factor on the evidence, once a round.
         trial_margin: Return that the student may lose by going without advice and still be said to need none.
@@ -180,9 +179,8 @@ class Trust(Stateful):
 
     changes = ("overall", "by_context", "arms", "trusting", "gain_spread")
 
-    def __init__(self, margin: float, caution: float, shrinkage: float, decay: float, trial_margin: float) -> None:
+    def __init__(self, margin: float, shrinkage: float, decay: float, trial_margin: float) -> None:
         self.margin = margin
-        self.caution = caution
         self.shrinkage = shrinkage
         self.decay = decay
         self.overall = Evidence()
@@ -222,7 +220,7 @@ class Trust(Stateful):
         """Trust over all contexts that the gain has earned; zero before any evidence."""
         if self.overall.steps == 0.0:
             return 0.0
-        return worth(self.overall.mean, self.overall.error, self.margin, self.caution)
+        return worth(self.overall.mean, self.overall.error, self.margin)
 
     @property
     def value(self) -> float:

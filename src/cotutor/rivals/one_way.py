@@ -26,7 +26,7 @@ class SetTrust(Trust):
     changes = ("set",)
 
     def __init__(self, value: float) -> None:
-        super().__init__(margin=0.0, caution=0.0, shrinkage=0.0, decay=0.0, trial_margin=0.0)
+        super().__init__(margin=0.0, shrinkage=0.0, decay=0.0, trial_margin=0.0)
         self.set = value
 
     @property
