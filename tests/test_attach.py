@@ -1,6 +1,7 @@
 """Stable-Baselines3's own algorithms in a script of one's own, with a teacher attached."""
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from sb3_contrib import QRDQN, MaskablePPO, RecurrentPPO
 from sb3_contrib.common.wrappers import ActionMasker
 from stable_baselines3 import A2C, DQN, PPO
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
+from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecMonitor
 
 import cotutor
 from cotutor.students.guidance import GuidedVecEnv
@@ -127,3 +128,15 @@ def test_the_value_added_to_an_episode_that_was_cut_is_no_reward():
     assert np.any(model.rollout_buffer.rewards > 0)
     assert loop.adviser.unrewarded
     assert not loop.adviser.successes.done.rows
+
+
+def test_environments_may_step_in_processes_of_their_own_unless_the_teacher_looks_into_them():
+    envs = VecMonitor(SubprocVecEnv([partial(SpokenEnv, TASK, "text")] * 2))
+    try:
+        guide, loop = cotutor.attach(envs, TASK, cotutor.TrainConfig(teacher="bow"))
+        PPO(cotutor.GuidedPolicy, guide, n_steps=16, policy_kwargs=NETWORK, device="cpu").learn(64, callback=loop)
+        assert loop.round == 2 and loop.adviser.asked > 0
+        with pytest.raises(cotutor.UserError, match="looks into the environments"):
+            cotutor.attach(envs, TASK, cotutor.TrainConfig(teacher="oracle"))
+    finally:
+        envs.close()
