@@ -48,6 +48,7 @@ def starting(cluster, losing=lambda: None):
     return start
 
 
+@pytest.mark.slow
 def test_runs_on_a_cluster_are_those_that_run_here(cluster, here, tmp_path):
     out, work = tmp_path / "out", tmp_path / "work"
     assert run_recipe(parse_recipe("there", TEXT), out, work, 2, QUIET, Cluster(cluster.address)) == []
