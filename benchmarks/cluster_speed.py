@@ -63,7 +63,7 @@ def frames_per_second(envs: VecEnv, frames: int) -> float:
 
 
 def of_envs() -> list[dict[str, float]]:
-    """Frames per second here and in actors; the seconds that a lost actor costs."""
+    """Frames per second here (no actors) and in actors."""
     figures = []
     for slowness in SLOWNESS:
         makes = [partial(Slow, TASK, slowness)] * ENVS
@@ -72,7 +72,10 @@ def of_envs() -> list[dict[str, float]]:
         for envs in ways.values():
             envs.seed(0)
             envs.reset()
-        speeds = {count: [frames_per_second(envs, frames) for _ in range(ROUNDS)] for count, envs in ways.items()}
+        speeds: dict[int, list[float]] = {count: [] for count in ways}
+        for _ in range(ROUNDS):
+            for count, envs in ways.items():
+                speeds[count].append(frames_per_second(envs, frames))
         for count, each in speeds.items():
             figures.append(
                 {"step_milliseconds": 1e3 * slowness, "actors": count, "frames_per_second": statistics.median(each)}
@@ -103,23 +106,22 @@ def of_teachers() -> list[dict[str, float]]:
     questions = questions_of(TASK, CONTEXTS * ROUNDS, 7)
     random = np.random.default_rng(0)
     lessons = [Lesson(q, random.dirichlet(np.ones(len(q.options))), 1.0) for q in questions[:16]]
-    figures = []
-    for count in (0, 1, 2):
-        make = partial(make_teacher, "smollm2", make_task(TASK), 0)
-        teacher = Replicas(make, RayConfig(teacher_actors=count)) if count else make()
-        teacher.score(questions[:4])
-        seconds = []
-        for i in range(0, len(questions), CONTEXTS):
+    make = partial(make_teacher, "smollm2", make_task(TASK), 0)
+    teachers = {0: make(), **{count: Replicas(make, RayConfig(teacher_actors=count)) for count in (1, 2)}}
+    seconds: dict[int, list[float]] = {count: [] for count in teachers}
+    for i in range(0, len(questions), CONTEXTS):
+        for count, teacher in teachers.items():
             began = time.perf_counter()
             teacher.score(questions[i : i + CONTEXTS])
-            seconds.append(time.perf_counter() - began)
+            seconds[count].append(time.perf_counter() - began)
+    figures = []
+    for count, teacher in teachers.items():
         began = time.perf_counter()
         teacher.learn(lessons, 2)
         update = time.perf_counter() - began
-        speed = CONTEXTS / statistics.median(seconds)
+        speed = CONTEXTS / statistics.median(seconds[count])
         figures.append({"replicas": count, "contexts_per_second": speed, "update_seconds": update})
-        if isinstance(teacher, Replicas):
-            teacher.close()
+        teacher.close()
     return figures
 
 

@@ -104,10 +104,7 @@ ROWS: dict[str, tuple[str, Callable[[Found], Any]]] = {
     "4 actors of Ray, steps of 0 ms: times this process": ("{:.2f}", actors(0.0)),
     "4 actors of Ray, steps of 20 ms: times this process": ("{:.2f}", actors(20.0)),
     "2 replicas of the teacher: times one": ("{:.2f}", replicas),
-    "an actor lost: seconds until it is replaced": (
-        "{:.1f}",
-        lambda f: f["cluster"]["figures"]["seconds_after_a_loss"],
-    ),
+    "an actor lost: seconds until it is replaced": ("{:.1f}", after_a_loss),
     "peak of memory, scoring, MB": ("{:,.0f}", lambda f: f["teacher"]["peak_megabytes"]),
     "peak of memory, mutual and ppo, MB": ("{:,.0f}", lambda f: f["student"]["peak_megabytes"]),
 }
@@ -161,7 +158,11 @@ def growth_figures(found: Found) -> list[Figure]:
                 }
             ],
             {
-                "xaxis": {"type": "log", "title": {"text": x.replace("_", " ")}},
+                "xaxis": {
+                    "type": "log",
+                    "tickvals": [row[x] for row in tables[name]],
+                    "title": {"text": x.replace("_", " ")},
+                },
                 "yaxis": {"rangemode": "tozero", "title": {"text": y.replace("_", " ")}},
             },
         )

@@ -24,9 +24,9 @@ def attach(envs: VecEnv, task: Task, config: TrainConfig, rehearsing: int = 0) -
         envs: Environments that speak (:class:`cotutor.tasks.base.SpokenEnv`), under a ``VecMonitor``; in this process,
             if the teacher looks into them.
         task: Their task.
-        config: Says which teacher, which method and how; ``task``, ``frames`` and ``ppo`` are the caller's own affair,
-            but for ``ppo.learning_rate`` and ``ppo.batch_size``, which distillation uses, and for ``ppo.steps`` and
-            ``ppo.gae_lambda``, by which DQN and QRDQN are read.
+        config: Says which teacher, which method and how; ``task``, ``frames``, ``ppo`` and ``ray.env_actors`` are the
+            caller's own affair, but for ``ppo.learning_rate`` and ``ppo.batch_size``, which distillation uses, and for
+            ``ppo.steps`` and ``ppo.gae_lambda``, by which DQN and QRDQN are read.
         rehearsing: How many of the environments, the first ones, practise another task; trust is not judged by those.
 
     Returns:
@@ -78,8 +78,6 @@ def make_adviser(task: Task, config: TrainConfig, adviser_class: type[Adviser] =
         shots=config.shots,
         served=config.served,
     )
-    if config.ray.teacher_actors and config.verbalizer.restate:
-        raise UserError("A teacher that restates missions is in this process: leave out --ray.teacher-actors.")
     teacher = Replicas(make, config.ray) if config.ray.teacher_actors else make()
     teacher.most_characters = config.asking.most_characters
     dialogue, trust = config.dialogue, config.trust

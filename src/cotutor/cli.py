@@ -261,18 +261,19 @@ def _compare(command: Compare) -> None:
     chosen = choose(whole, list(command.tasks), list(command.methods), list(command.seeds))
     out = command.out or Path("results") / whole.name
     work = command.work or Path("runs") / whole.name
-    start, jobs = in_a_process, command.jobs or default_jobs()
-    if command.ray:
-        from cotutor.cluster.runs import Cluster  # noqa: PLC0415
-
-        start = Cluster(command.ray)
-        jobs = command.jobs or start.jobs
+    jobs = command.jobs or default_jobs()
     plan = make_plan(chosen, out / "runs")
     if command.dry_run:
         table, cost = plan_table(plan, jobs)
         console.print(table)
         console.print(cost, highlight=False, soft_wrap=True)
         return
+    start = in_a_process
+    if command.ray and not command.tables_only:
+        from cotutor.cluster.runs import Cluster  # noqa: PLC0415
+
+        start = Cluster(command.ray)
+        jobs = command.jobs or start.jobs
     failed = [] if command.tables_only else run_recipe(chosen, out, work, jobs, console, start)
     runs = read_all(out / "runs")
     if command.tables_only and not runs:

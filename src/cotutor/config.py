@@ -265,11 +265,13 @@ class RayConfig:
     """What of a run is done by actors of a Ray cluster (``pip install cotutor[ray]``)."""
 
     address: str = "auto"
-    """The cluster: auto for the one that this machine belongs to, local to begin one here, or HOST:PORT."""
+    """The cluster: auto for the one that this machine belongs to, HOST:PORT for one of several, local for a new one."""
     env_actors: int = 0
     """Actors that step the environments, each an equal share; 0 to step them in this process."""
     teacher_actors: int = 0
     """Replicas of the teacher, among which questions are shared out; 0 to ask it in this process."""
+    teacher_cores: int = 1
+    """Cores for each of those."""
     teacher_gpus: float = 0.0
     """GPUs for each of those."""
 
@@ -383,6 +385,7 @@ AT_LEAST = {
     "shots": 0,
     "ray.env_actors": 0,
     "ray.teacher_actors": 0,
+    "ray.teacher_cores": 1,
     "ray.teacher_gpus": 0,
     "llm_policy.envs": 1,
     "llm_policy.steps": 2,

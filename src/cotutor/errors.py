@@ -28,6 +28,9 @@ class SilentTeacherError(UserError):
         super().__init__(message)
         self.kind = kind
 
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.kind, str(self))
+
 
 class LessonError(Exception):
     """A lesson would have spoilt the teacher, and was taken back; the message says by what that was seen."""

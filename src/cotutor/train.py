@@ -4,7 +4,7 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle, islice
@@ -19,7 +19,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.vec_env import VecMonitor
+from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 
 from cotutor.adviser import Adviser
 from cotutor.attach import attach
@@ -111,6 +111,19 @@ class Pair:
         """How the pair acts when training is over; without a teacher it is the student alone."""
         return self.alone if self.loop is None else self.loop.actor
 
+    @property
+    def envs(self) -> VecEnv:
+        """The environments in which it learns."""
+        envs = self.model.get_env()
+        assert envs is not None
+        return envs
+
+    def close(self) -> None:
+        """Ends what environments and teacher keep going."""
+        self.envs.close()
+        if self.teacher is not None:
+            self.teacher.close()
+
 
 def build(config: TrainConfig) -> Pair:
     """Makes the pair that a configuration describes; its weights are those of the start.
@@ -124,12 +137,9 @@ def build(config: TrainConfig) -> Pair:
     task = _task(config, config.task)
     if config.rehearse and (config.arrows.rival is not None or config.arrows.language_policy):
         raise UserError(f"The method {config.method} cannot rehearse: leave out --rehearse.")
-    if config.ray.env_actors and (config.plans.enabled or config.arrows.language_policy):
-        raise UserError(
-            "Plans, and a language model as the student, step environments in this process: leave out --ray.env-actors."
-        )
-    if config.ray.teacher_actors and config.arrows.language_policy:
-        raise UserError("A language model that is the student is in this process: leave out --ray.teacher-actors.")
+    elsewhere = config.ray.env_actors or config.ray.teacher_actors
+    if elsewhere and (config.plans.enabled or config.arrows.language_policy):
+        raise UserError("Plans, and a language model as the student, are in this process: leave out --ray.*-actors.")
     if config.plans.enabled:
         return _build_planned(task, config)
     if config.arrows.language_policy:
@@ -311,7 +321,7 @@ def train(config: TrainConfig, console: Console) -> tuple[RunFolder, Summary]:
     runs.ensure_free(config)
     run = prepare(config)
     folder = runs.create(config)
-    with only_one(folder.path, "run"):
+    with only_one(folder.path, "run"), closing(run.pair):
         return carry_out(run, folder, None, console)
 
 
@@ -333,7 +343,8 @@ def resume(path: Path, console: Console) -> tuple[RunFolder, Summary]:
         if checkpoint is None:
             console.print("There is no checkpoint: the run begins again.", highlight=False)
             folder.ledger.unlink(missing_ok=True)
-        return carry_out(run, folder, checkpoint, console)
+        with closing(run.pair):
+            return carry_out(run, folder, checkpoint, console)
 
 
 @dataclass(frozen=True)
@@ -397,6 +408,7 @@ def carry_out(
             cost = _cost(pair, recorder)
     finally:
         ledger.close()
+        pair.envs.close()
     if pair.adviser is not None:
         pair.adviser.tell()
         pair.adviser.teacher.rest()
@@ -523,9 +535,7 @@ def go_on(config: TrainConfig, start: Path, pair: Pair) -> int:
     if pair.adviser is not None:
         runs.load_dialogue(folder, pair.adviser)
     runs_before = runs.read_summary(folder).runs_before + 1
-    envs = pair.model.get_env()
-    assert envs is not None
-    envs.seed(config.seed + SEEDS_OF_A_RUN * runs_before)
+    pair.envs.seed(config.seed + SEEDS_OF_A_RUN * runs_before)
     return runs_before
 
 

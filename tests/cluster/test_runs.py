@@ -1,5 +1,6 @@
 """Runs on a real cluster end like runs here, also those whose node dies."""
 
+import shutil
 import time
 
 import pytest
@@ -7,10 +8,13 @@ from rich.console import Console
 from tests.ledgers import rounds_of
 from tests.runs.test_checkpoint import outcome
 
-from cotutor.cluster.runs import Cluster
+from cotutor.cluster.files import read_files
+from cotutor.cluster.runs import Cluster, RemoteRun
 from cotutor.compare.kept import read_all
 from cotutor.compare.recipe import parse_recipe
 from cotutor.compare.runner import run_recipe
+from cotutor.errors import UserError
+from cotutor.runs.folder import RunFolder
 
 TEXT = """
 about: Do runs run elsewhere?
@@ -58,6 +62,7 @@ def test_runs_on_a_cluster_are_those_that_run_here(cluster, here, tmp_path):
 
 def test_a_run_whose_node_dies_goes_on_elsewhere_and_ends_the_same(cluster, here, tmp_path):
     def lose_all_nodes():
+        assert not RunFolder(work / BAG).summary.exists()
         for node in list(cluster.worker_nodes):
             cluster.remove_node(node, allow_graceful=False)
             cluster.add_node(num_cpus=2, object_store_memory=100 * 2**20)
@@ -65,6 +70,28 @@ def test_a_run_whose_node_dies_goes_on_elsewhere_and_ends_the_same(cluster, here
     out, work = tmp_path / "out", tmp_path / "work"
     assert run_recipe(parse_recipe("there", TEXT), out, work, 2, QUIET, starting(cluster, lose_all_nodes)) == []
     assert outcome(work / BAG) == outcome(here / "work" / BAG)
+
+
+@pytest.mark.parametrize("there", ["nothing", "a finished run of other settings", "half a run"])
+def test_what_a_run_left_on_another_machine_is_put_here_whole(here, tmp_path, there):
+    (cell,) = [cell for cell in parse_recipe("there", TEXT).cells() if cell.method == "bag"]
+    done, folder = here / "work" / BAG, tmp_path / BAG
+    if there != "nothing":
+        shutil.copytree(done, folder)
+        (folder / "old").write_text("of another run")
+    if there == "half a run":
+        RunFolder(folder).summary.unlink()
+    if there == "a finished run of other settings":
+        written = RunFolder(folder).config
+        written.write_text(written.read_text().replace("frames: 4096", "frames: 2048"))
+    RemoteRun(None, cell, folder)._put(read_files(done))
+    assert read_files(folder) == read_files(done)
+
+
+def test_runs_on_a_cluster_have_no_actors_of_their_own(cluster, tmp_path):
+    nested = parse_recipe("nested", TEXT.replace("threads: 1", "threads: 1, ray: {env_actors: 2}"))
+    with pytest.raises(UserError, match="no actors of their own"):
+        run_recipe(nested, tmp_path / "out", tmp_path / "work", 2, QUIET, Cluster(cluster.address))
 
 
 def test_a_run_that_fails_says_why_in_its_log(cluster, tmp_path):

@@ -2,13 +2,14 @@
 
 import dataclasses
 import itertools
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 from tests.runs.test_checkpoint import outcome
 
 from cotutor.cluster.actors import Replaceable
-from cotutor.config import PPOConfig, RayConfig, TrainConfig
+from cotutor.config import PlanConfig, PPOConfig, RayConfig, TrainConfig
 from cotutor.errors import UserError
 from cotutor.runs.checkpoint import whole
 from cotutor.runs.folder import RunFolder
@@ -47,14 +48,14 @@ def test_environments_and_teacher_elsewhere_change_nothing(cluster, here, tmp_pa
 
 @pytest.fixture
 def at_calls(monkeypatch):
-    """Lets something happen to an actor as it is called for the n-th time, counted over all actors."""
+    """Lets something happen to an actor as a method is called for the n-th time, counted over all actors."""
 
-    def happen(what, *numbers):
+    def happen(what, method, *numbers):
         begin, count = Replaceable.begin, itertools.count()
 
         def counting(self, *call):
             begin(self, *call)
-            if next(count) in numbers:
+            if call[0] == method and next(count) in numbers:
                 what(self)
 
         monkeypatch.setattr(Replaceable, "begin", counting)
@@ -67,9 +68,10 @@ def test_actors_that_are_lost_in_a_run_change_nothing(cluster, here, tmp_path, a
 
     def lose(actor):
         actor.ray.kill(actor.actor)
-        lost.append(actor.kind)
+        lost.append(actor)
 
-    at_calls(lose, 100, 151, 302, 602)
+    at_calls(lose, "step", 100, 303)
+    at_calls(lose, "do", 5, 12)
     assert run(tmp_path / "run", ray=ELSEWHERE) == here
     assert len(lost) == 4
 
@@ -83,7 +85,7 @@ def test_a_run_with_parts_elsewhere_is_taken_up_again(cluster, here, tmp_path, a
         raise CrashError
 
     path = tmp_path / "run"
-    at_calls(crash, 700)
+    at_calls(crash, "step", 700)
     with pytest.raises(CrashError):
         run(path, ray=ELSEWHERE, checkpoint_seconds=0.01)
     assert whole(RunFolder(path))
@@ -91,12 +93,26 @@ def test_a_run_with_parts_elsewhere_is_taken_up_again(cluster, here, tmp_path, a
     assert outcome(path) == here
 
 
+def test_what_is_the_users_own_is_found_in_the_working_folder(cluster, tmp_path, monkeypatch):
+    """A task and a teacher in files that no actor could import, and that are named relative to where one is."""
+    examples = Path(__file__).parents[2] / "examples"
+    monkeypatch.chdir(examples)
+    own = {"task": "kitchen.py:Kitchen", "teacher": "own_teacher.py:Overlap", "frames": 512}
+    measured = {"eval_episodes": 1, "teacher_eval_episodes": 1, "replays": 0}
+    actors = RayConfig(env_actors=2, teacher_actors=1)
+    elsewhere = run(tmp_path / "run", **own, **measured, ray=actors)
+    assert elsewhere == run(tmp_path / "here", **own, **measured)
+
+
 def test_what_cannot_be_elsewhere_is_told(cluster, tmp_path):
     for changes, said in (
         ({"teacher": "oracle", "ray": RayConfig(env_actors=2)}, "step them here"),
         ({"teacher": "oracle", "method": "annealed", "ray": RayConfig(env_actors=2)}, "step them here"),
-        ({"method": "llm-policy", "ray": RayConfig(env_actors=2)}, "leave out --ray.env-actors"),
-        ({"method": "llm-policy", "ray": RayConfig(teacher_actors=2)}, "leave out --ray.teacher-actors"),
+        ({"teacher": "oracle", "ray": RayConfig(teacher_actors=1)}, "can only be in this process"),
+        ({"teacher": "nowhere.py:Teacher", "ray": RayConfig(teacher_actors=1)}, "cannot be imported"),
+        ({"method": "llm-policy", "ray": RayConfig(env_actors=2)}, "leave out --ray"),
+        ({"method": "llm-policy", "ray": RayConfig(teacher_actors=2)}, "leave out --ray"),
+        ({"plans": PlanConfig(enabled=True), "ray": RayConfig(teacher_actors=2)}, "leave out --ray"),
     ):
         with pytest.raises(UserError, match=said):
             run(tmp_path / "run", **changes)

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from cotutor.errors import UserError
@@ -20,13 +21,13 @@ def connect(address: str) -> None:
     """Joins a Ray cluster, if that was not done yet.
 
     Args:
-        address: ``auto`` for the one that this machine belongs to, ``local`` for one that is started here and ends
-            with this process, or ``HOST:PORT``.
+        address: ``auto`` for the one that this machine belongs to, ``HOST:PORT`` for one of several that it belongs
+            to, or ``local`` for one that is started here and ends with this process.
 
     Raises:
         UserError: Ray is not installed, or there is no such cluster.
     """
-    # no run tells anyone else about itself
+    # what is begun here tells nobody else about itself
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # it takes half a second to import, and is an extra
     try:
@@ -39,19 +40,25 @@ def connect(address: str) -> None:
             ray.init(address, logging_level=logging.ERROR, log_to_driver=False)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise UserError(
-                f"There is no Ray cluster at {address!r}: begin one with ray start --head, or say local."
+                f"Ray cluster {address!r} cannot be joined ({error}): begin one with ray start --head, or say local."
             ) from error
     for module in from_files():
         cloudpickle.register_pickle_by_value(module)
+
+
+def go_to(folder: Path) -> None:
+    """Makes a folder the working folder, if this machine has it: names of a user's own files are relative to it."""
+    if folder.is_dir():
+        os.chdir(folder)
 
 
 class Replaceable:
     """An actor that a new one replaces when it is lost, or the machine that it is on.
 
     Args:
-        kind: Its class.
-        arguments: What it is made with.
-        put_where_it_was: Returns the calls that bring a new actor to where the lost one was.
+        kind: Its class, whose method ``make`` makes what it holds, with the working folder of this process.
+        arguments: What the class is called with.
+        put_where_it_was: Returns the calls that bring a new actor, once made, to where the lost one was.
         resources: What it needs, as Ray calls it.
 
     Attributes:
@@ -71,21 +78,10 @@ class Replaceable:
         self.kind = ray.remote(kind).options(scheduling_strategy="SPREAD", **resources)
         self.arguments = arguments
         self.put_where_it_was = put_where_it_was
+        self.resources = resources
         self.replaced = 0
-        self.actor: Any = self.kind.remote(*arguments)
-
-    def wait_for_room(self) -> None:
-        """Waits until the actor is somewhere.
-
-        Raises:
-            UserError: It takes too long.
-        """
-        ready, _ = self.ray.wait([self.actor.__ray_ready__.remote()], timeout=START_SECONDS)
-        if not ready:
-            free = self.ray.cluster_resources().get("CPU", 0)
-            raise UserError(
-                f"The cluster, with {free:.0f} CPUs, has had no room for an actor in {START_SECONDS:.0f} s."
-            )
+        self.actor: Any = self.kind.remote(*self.arguments)
+        self.begin("make", Path.cwd())
 
     def begin(self, method: str, *arguments: Any) -> None:
         """Begins a call, whose :meth:`result` must be taken before the next."""
@@ -96,7 +92,7 @@ class Replaceable:
         """Waits for the call that was begun, and returns what came of it, or raises what it raised.
 
         Raises:
-            UserError: Every actor that tried was lost.
+            UserError: Every actor that tried was lost, or there is no room for another.
         """
         from ray import exceptions  # noqa: PLC0415
 
@@ -106,7 +102,7 @@ class Replaceable:
                 return self.ray.get(self.pending)[-1]
             except exceptions.RayTaskError as error:
                 raise error.cause from error
-            except (exceptions.RayActorError, exceptions.ObjectLostError) as error:
+            except exceptions.RayError as error:
                 lives -= 1
                 if not lives:
                     raise UserError(f"An actor on the cluster was lost {LIVES} times in one call: {error}") from error
@@ -121,12 +117,41 @@ class Replaceable:
         """Ends the actor."""
         self.ray.kill(self.actor)
 
+    def wait_for_room(self) -> None:
+        """Waits until the actor is somewhere.
+
+        Raises:
+            UserError: It takes too long.
+        """
+        ready, _ = self.ray.wait([self.actor.__ray_ready__.remote()], timeout=START_SECONDS)
+        if not ready:
+            self.close()
+            needs = " and ".join(f"{name}={count:g}" for name, count in self.resources.items())
+            raise UserError(
+                f"The cluster has had no room for an actor ({needs}) for {START_SECONDS:.0f} s: ask for fewer, or add "
+                "machines."
+            )
+
     def _replace(self) -> None:
         self.close()
         self.replaced += 1
         self.actor = self.kind.remote(*self.arguments)
-        self.pending = self._do([*self.put_where_it_was(), self.begun])
+        made = ("make", (Path.cwd(),))
+        self.pending = self._do([made, *self.put_where_it_was(), *([] if self.begun == made else [self.begun])])
+        self.wait_for_room()
 
     def _do(self, calls: Sequence[Call]) -> list[Any]:
         """Begins calls, which an actor does in turn."""
         return [getattr(self.actor, method).remote(*arguments) for method, arguments in calls]
+
+
+def wait_for_all(actors: Sequence[Replaceable]) -> None:
+    """Waits until all actors are somewhere and have made what they hold.
+
+    Raises:
+        UserError: There is no room for one of them; or whatever was raised when it was made.
+    """
+    for actor in actors:
+        actor.wait_for_room()
+    for actor in actors:
+        actor.result()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import gymnasium as gym
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from cotutor.cluster.actors import Call, Replaceable, connect
+from cotutor.cluster.actors import Call, Replaceable, connect, go_to, wait_for_all
 from cotutor.stateful import Stateful
 from cotutor.tasks.base import SpokenEnv
 
@@ -27,7 +28,12 @@ class Share:
     """
 
     def __init__(self, makes: Sequence[Make]) -> None:
-        self.envs = DummyVecEnv(list(makes))
+        self.makes = makes
+
+    def make(self, folder: Path) -> None:
+        """Makes them, in a working folder."""
+        go_to(folder)
+        self.envs = DummyVecEnv(list(self.makes))
 
     def reset(self, seed: int | None, options: list[Any]) -> tuple[Arrays, list[dict[str, Any]], list[Began]]:
         """Begins all episodes; returns observations, infos, and how they began."""
@@ -126,8 +132,7 @@ class RayVecEnv(VecEnv):
             for place, share in zip(self.places, self.shares, strict=True)
             for number in range(len(place))
         ]
-        for share in self.shares:
-            share.wait_for_room()
+        wait_for_all(self.shares)
         super().__init__(len(makes), *self.shares[0].call("spaces"))
 
     def reset(self) -> Arrays:

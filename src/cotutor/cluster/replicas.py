@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from cotutor.cluster.actors import Call, Replaceable, connect
+from cotutor.cluster.actors import Call, Replaceable, connect, go_to, wait_for_all
 from cotutor.cluster.files import Files, read_files, write_files
 from cotutor.config import RayConfig
 from cotutor.errors import UserError
@@ -17,16 +17,26 @@ class Replica:
     """A teacher in an actor.
 
     Args:
-        make: Makes it.
+        how: Makes it.
     """
 
-    def __init__(self, make: Callable[[], Teacher]) -> None:
-        self.teacher = make()
+    def __init__(self, how: Callable[[], Teacher]) -> None:
+        self.how = how
 
-    def traits(self) -> dict[str, bool]:
-        """Returns what a run must know about the teacher."""
+    def make(self, folder: Path) -> None:
+        """Makes it, in a working folder."""
+        go_to(folder)
+        self.teacher = self.how()
+
+    def can_learn(self) -> bool:
+        """Tells whether it learns."""
+        return self.teacher.can_learn
+
+    def movable(self) -> bool:
+        """Tells whether it is the same elsewhere, and a function of what it is asked."""
         teacher = self.teacher
-        return {"can_learn": teacher.can_learn, "privileged": teacher.privileged, "listens": teacher.listens}
+        reads_itself = type(teacher).read is not Teacher.read
+        return not (teacher.privileged or teacher.listens or teacher.remote or reads_itself)
 
     def do(self, method: str, *arguments: Any) -> tuple[Any, int]:
         """Calls a method of the teacher; returns what came of it, and how many tokens it took."""
@@ -40,12 +50,15 @@ class Replica:
             self.teacher.save(Path(folder))
             return read_files(Path(folder))
 
-    def take_over(self, state: Files) -> int:
-        """Makes the teacher what another was that saved ``state``; returns its version."""
+    def version(self) -> int:
+        """Returns the teacher's version."""
+        return self.teacher.version
+
+    def take_over(self, state: Files) -> None:
+        """Makes the teacher what another was that saved ``state``."""
         with TemporaryDirectory() as folder:
             write_files(state, Path(folder))
             self.teacher.load(Path(folder))
-        return self.teacher.version
 
 
 class Replicas(Teacher):
@@ -59,8 +72,8 @@ class Replicas(Teacher):
         config: How many replicas, on which cluster.
 
     Raises:
-        UserError: There is no such cluster, or the teacher cannot be elsewhere: it looks into environments, or asks
-            the person at the terminal.
+        UserError: There is no such cluster, or the teacher cannot be elsewhere: it looks into environments, asks the
+            person at the terminal, is behind a server, or reads contexts in a way of its own.
     """
 
     def __init__(self, make: Callable[[], Teacher], config: RayConfig) -> None:
@@ -68,15 +81,16 @@ class Replicas(Teacher):
         self.state: Files | None = None
         self.spent = 0
         self.replicas = [
-            Replaceable(Replica, (make,), self._taking_over, num_cpus=1, num_gpus=config.teacher_gpus)
+            Replaceable(
+                Replica, (make,), self._taking_over, num_cpus=config.teacher_cores, num_gpus=config.teacher_gpus
+            )
             for _ in range(config.teacher_actors)
         ]
-        for replica in self.replicas:
-            replica.wait_for_room()
-        traits = self.replicas[0].call("traits")
-        if traits["privileged"] or traits["listens"]:
+        wait_for_all(self.replicas)
+        self.can_learn = self.replicas[0].call("can_learn")
+        if not self.replicas[0].call("movable"):
+            self.close()
             raise UserError("This teacher can only be in this process: leave out --ray.teacher-actors.")
-        self.can_learn = traits["can_learn"]
 
     @property
     def tokens(self) -> int:
@@ -93,11 +107,12 @@ class Replicas(Teacher):
 
     def calibrate(self, questions: Sequence[Question]) -> None:
         self._first("calibrate", questions)
-        self._take_over(self.replicas[0].call("state"))
+        self._take_over(self.replicas[0].call("state"), self.replicas[1:])
 
     def learn(self, lessons: Sequence[Lesson], steps: int) -> float:
         loss = self._first("learn", lessons, steps)
-        self._take_over(self.replicas[0].call("state"))
+        self._take_over(self.replicas[0].call("state"), self.replicas[1:])
+        self.version += 1
         return loss
 
     def rest(self) -> None:
@@ -105,13 +120,13 @@ class Replicas(Teacher):
             replica.call("do", "rest")
 
     def save(self, folder: Path) -> None:
-        write_files(self.replicas[0].call("state"), folder)
+        write_files(self.replicas[0].call("state") if self.state is None else self.state, folder)
 
     def load(self, folder: Path) -> None:
-        self._take_over(read_files(folder))
+        self._take_over(read_files(folder), self.replicas)
+        self.version = self.replicas[0].call("version")
 
     def close(self) -> None:
-        """Ends the actors."""
         for replica in self.replicas:
             replica.close()
 
@@ -130,11 +145,12 @@ class Replicas(Teacher):
         self.spent += sum(tokens for _, tokens in results)
         return [scores_O for part, _ in results for scores_O in part]
 
-    def _take_over(self, state: Files) -> None:
+    def _take_over(self, state: Files, replicas: Sequence[Replaceable]) -> None:
         self.state = state
-        for replica in self.replicas:
+        for replica in replicas:
             replica.begin("take_over", state)
-        self.version = max([replica.result() for replica in self.replicas])
+        for replica in replicas:
+            replica.result()
 
     def _taking_over(self) -> list[Call]:
         return [] if self.state is None else [("take_over", (self.state,))]

@@ -1,6 +1,5 @@
 """Whole runs as tasks of Ray: each where there is room, and elsewhere again if its machine is lost."""
 
-import os
 import shutil
 import time
 from dataclasses import replace
@@ -9,15 +8,16 @@ from typing import Any
 
 from rich.console import Console
 
-from cotutor.cluster.actors import LIVES, connect
+from cotutor.cluster.actors import LIVES, connect, go_to
 from cotutor.cluster.files import Files, read_files, write_files
 from cotutor.compare.recipe import Cell
-from cotutor.config import from_values
+from cotutor.config import TrainConfig, from_values
+from cotutor.errors import UserError
 from cotutor.runs.folder import RunFolder, made_with
 from cotutor.runs.lock import BusyError
 from cotutor.train import resume, train
 
-LEAVING_SECONDS = 60.0
+LEAVING_SECONDS = 180.0
 """How long a process may take to end whose machine is held to be lost."""
 
 
@@ -34,10 +34,12 @@ class Cluster:
 
         self.jobs = max(1, int(ray.cluster_resources().get("CPU", 1)))
         # a worker is left after each run, so that none finds anything of another
-        self.task = ray.remote(num_cpus=1, max_calls=1, max_retries=LIVES - 1)(carry_out)
+        self.task = ray.remote(num_cpus=1, max_calls=1, max_retries=LIVES - 1)(do_run)
 
     def __call__(self, cell: Cell, folder: Path) -> "RemoteRun":
-        return RemoteRun(self.task.remote(cell.settings, folder.resolve(), Path.cwd()), folder)
+        if cell.config.ray.env_actors or cell.config.ray.teacher_actors:
+            raise UserError("Runs that are spread over a cluster have no actors of their own: leave out ray.*_actors.")
+        return RemoteRun(self.task.remote(cell.settings, folder.resolve(), Path.cwd()), cell, folder)
 
 
 class RemoteRun:
@@ -45,14 +47,16 @@ class RemoteRun:
 
     Args:
         reference: Ray's promise of what it leaves in its folder.
+        cell: What it does.
         folder: Where that is put.
     """
 
-    def __init__(self, reference: Any, folder: Path) -> None:
+    def __init__(self, reference: Any, cell: Cell, folder: Path) -> None:
         import ray  # noqa: PLC0415
 
         self.ray = ray
         self.reference = reference
+        self.cell = cell
         self.folder = folder
 
     def poll(self) -> int | None:
@@ -66,17 +70,30 @@ class RemoteRun:
         from ray.exceptions import RayError  # noqa: PLC0415
 
         try:
-            files: Any = self.ray.get(self.reference)
-        except RayError as error:
+            self._put(self.ray.get(self.reference))
+        except (RayError, OSError) as error:
             with self.folder.with_suffix(".log").open("a", encoding="utf-8") as log:
                 log.write(f"{error}\n")
             return 1
-        if not RunFolder(self.folder).summary.exists():
-            write_files(files, self.folder)
         return 0
 
+    def _put(self, files: Files) -> None:
+        """Puts a finished run where it is looked for, whole or not at all, unless the folder is shared."""
+        if is_finished(self.cell.config, self.folder):
+            return
+        partial = self.folder.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        write_files(files, partial)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        partial.rename(self.folder)
 
-def carry_out(settings: dict[str, Any], path: Path, here: Path) -> Files:
+
+def is_finished(config: TrainConfig, path: Path) -> bool:
+    """Tells whether a folder is that of a finished run with a configuration."""
+    return RunFolder(path).summary.exists() and made_with(config, path)
+
+
+def do_run(settings: dict[str, Any], path: Path, here: Path) -> Files:
     """Does a run where this is called, or goes on with what was done of it in its folder, and returns its files.
 
     Args:
@@ -84,24 +101,24 @@ def carry_out(settings: dict[str, Any], path: Path, here: Path) -> Files:
         path: Its folder. Where machines share it, a run goes on from its last checkpoint, else it begins again.
         here: The working folder, to which names of files in the settings are relative.
     """
-    os.chdir(here)
+    go_to(here)
     path.parent.mkdir(parents=True, exist_ok=True)
+    config = replace(from_values(settings), run_dir=path)
+    until = time.monotonic() + LEAVING_SECONDS
     with path.with_suffix(".log").open("a", encoding="utf-8") as log:
-        _begin_or_go_on(settings, path, Console(file=log))
+        while not is_finished(config, path):
+            try:
+                _begin_or_go_on(config, path, Console(file=log))
+            except BusyError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(1.0)
     return read_files(path)
 
 
-def _begin_or_go_on(settings: dict[str, Any], path: Path, console: Console) -> None:
-    config = replace(from_values(settings), run_dir=path)
-    until = time.monotonic() + LEAVING_SECONDS
-    while not (RunFolder(path).summary.exists() and made_with(config, path)):
-        try:
-            if made_with(config, path):
-                resume(path, console)
-            else:
-                shutil.rmtree(path, ignore_errors=True)
-                train(config, console)
-        except BusyError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(1.0)
+def _begin_or_go_on(config: TrainConfig, path: Path, console: Console) -> None:
+    if made_with(config, path):
+        resume(path, console)
+    else:
+        shutil.rmtree(path, ignore_errors=True)
+        train(config, console)

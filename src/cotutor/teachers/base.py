@@ -63,6 +63,9 @@ class Teacher(ABC):
     def rest(self) -> None:  # noqa: B027
         """Is told that training is over: from now on it is only measured."""
 
+    def close(self) -> None:  # noqa: B027
+        """Is told that nobody will ask it any more."""
+
     def calibrate(self, questions: Sequence[Question]) -> None:  # noqa: B027
         """Learns every option's bias from reference contexts, as a run begins. Does nothing by default."""
 
