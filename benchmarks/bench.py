@@ -24,7 +24,7 @@ from history import write_history
 from cotutor.hardware import accelerator
 
 PARTS = {
-    "teacher": ["teacher_speed.py", "--contexts", "128", "--row-tokens", "384", "1024"],
+    "teacher": ["teacher_speed.py", "--contexts", "64", "--rows", "7", "32", "--row-tokens", "384", "1024"],
     "student": ["student_speed.py"],
     "thresholds": ["thresholds.py"],
     "growth": ["growth.py"],

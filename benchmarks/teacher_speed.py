@@ -190,7 +190,7 @@ def show(about: dict[str, Any], figures: dict[str, dict[str, Any]], updates: dic
     """Prints the figures of each scorer, and the seconds of an update of those that teachers use."""
     work = f"{about['contexts']} contexts of {about['task']}, {about['options']} options"
     table = Table(title=f"{about['device']}, {about['dtype']}: {work}")
-    for head in ("scorer", "contexts/s", "times plain", "tokens each", "of the limit", "s an update"):
+    for head in ("scorer", "each s", "x plain", "tokens", "of limit", "s/update"):
         table.add_column(head, justify="left" if head == "scorer" else "right", no_wrap=head == "scorer")
     for name, figure in figures.items():
         table.add_row(
