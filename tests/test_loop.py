@@ -126,6 +126,7 @@ def test_an_update_waits_until_lessons_tell_the_teacher_something(tmp_path):
     assert feedback[:, :, VISITS].sum() > 0.5 * summary.frames  # untaught, hence not forgotten
 
 
+@pytest.mark.slow
 def test_distillation_leaves_the_pair_as_it_is_and_teaches_the_graduate(tmp_path):
     """Advice distilled into PPO's residual would count twice."""
     kept, taught = run(tmp_path / "with", teacher="oracle", frames=6144)
@@ -159,6 +160,7 @@ def test_the_budget_is_kept(tmp_path):
     assert max(row["n"] for row in counts) <= 3
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_summary(tmp_path):
     def figures(name: str) -> dict:
         _, summary = run(tmp_path / name, frames=1536, **HARDLY_MEASURED)
@@ -168,12 +170,13 @@ def test_the_same_seed_gives_the_same_summary(tmp_path):
 
 
 def test_the_finished_pair_is_measured_on_another_task(tmp_path):
-    _, summary = run(tmp_path, task="varied:Fetch2", transfer=("varied:Fetch2-unseen",), teacher="bow", frames=1024)
+    few = {"task": "varied:Fetch2", "frames": 512, **HARDLY_MEASURED}
+    _, summary = run(tmp_path, transfer=("varied:Fetch2-unseen",), teacher="bow", **few)
     assert summary.transfer.keys() == {"varied:Fetch2-unseen"}
     measured = summary.transfer["varied:Fetch2-unseen"]
     assert measured.keys() == {"pair", "student", "teacher", "bot_agreement"}
     assert all(0 <= value <= 1 for value in measured.values())
-    _, alone = run(tmp_path / "ppo", task="varied:Fetch2", method="ppo", frames=512)
+    _, alone = run(tmp_path / "ppo", method="ppo", **few)
     assert alone.transfer == {}
 
 

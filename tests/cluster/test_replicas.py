@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from cotutor.cluster.actors import Replaceable
 from cotutor.cluster.replicas import Replicas
 from cotutor.config import RayConfig
 from cotutor.errors import UserError
@@ -60,6 +61,22 @@ def test_a_replica_that_is_lost_is_replaced_by_one_that_knows_what_was_learnt(te
     assert teacher.learn(LESSONS, 4) == single.learn(LESSONS, 4)
     assert alike(teacher.score(QUESTIONS), single.score(QUESTIONS))
     assert replica.replaced == 2
+
+
+def test_what_was_learnt_stays_when_the_one_that_learnt_is_lost_at_once(teacher, monkeypatch):
+    single = make_teacher("bow", TASK, 0)
+    first, call = teacher.replicas[0], Replaceable.call
+
+    def call_and_lose(self, method, *arguments):
+        result = call(self, method, *arguments)
+        if method == "change":
+            self.ray.kill(self.actor)
+        return result
+
+    monkeypatch.setattr(Replaceable, "call", call_and_lose)
+    assert teacher.learn(LESSONS, 4) == single.learn(LESSONS, 4)
+    assert alike(teacher.score(QUESTIONS), single.score(QUESTIONS))
+    assert first.replaced == 1
 
 
 def test_a_teacher_that_looks_into_the_environment_is_not_replicated(cluster):

@@ -14,6 +14,7 @@ from cotutor.compare.kept import read_all
 from cotutor.compare.recipe import parse_recipe
 from cotutor.compare.runner import run_recipe
 from cotutor.errors import UserError
+from cotutor.runs.checkpoint import whole
 from cotutor.runs.folder import RunFolder
 
 TEXT = """
@@ -70,6 +71,20 @@ def test_a_run_whose_node_dies_goes_on_elsewhere_and_ends_the_same(cluster, here
     out, work = tmp_path / "out", tmp_path / "work"
     assert run_recipe(parse_recipe("there", TEXT), out, work, 2, QUIET, starting(cluster, lose_all_nodes)) == []
     assert outcome(work / BAG) == outcome(here / "work" / BAG)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_stopped_goes_on_from_its_checkpoint(cluster, here, tmp_path):
+    out, work = tmp_path / "out", tmp_path / "work"
+    (cell,) = [cell for cell in parse_recipe("there", TEXT).cells() if cell.method == "bag"]
+    work.mkdir()
+    run = starting(cluster)(cell, work / BAG)
+    run.terminate()
+    assert run.wait() == 1
+    stopped = work / BAG
+    assert whole(RunFolder(stopped)) and not RunFolder(stopped).summary.exists()
+    assert run_recipe(parse_recipe("there", TEXT), out, work, 2, QUIET, Cluster(cluster.address)) == []
+    assert outcome(stopped) == outcome(here / "work" / BAG)
 
 
 @pytest.mark.parametrize("there", ["nothing", "a finished run of other settings", "half a run"])

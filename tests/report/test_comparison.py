@@ -132,6 +132,7 @@ def test_a_headline_without_runs_of_controls() -> None:
     assert headline(gather(made_recipe(), runs_of("mutual"))[0]).startswith("Not known yet")
 
 
+@pytest.mark.slow
 def test_ten_methods_with_ten_seeds_stay_below_15_mb(tmp_path) -> None:
     methods = "\n".join(f"  m{i}: {{method: mutual}}" for i in range(10))
     recipe = parse_recipe(

@@ -123,6 +123,7 @@ def test_llm_alone_learns_nothing() -> None:
     assert all(torch.equal(before[name], value) for name, value in pair.model.policy.state_dict().items())
 
 
+@pytest.mark.slow
 def test_bc_waits_clones_and_then_learns_alone() -> None:
     pair = started("bc", rivals=RivalConfig(cloning_share=0.25, cloning_epochs=30))
     loop, model = pair.loop, pair.model

@@ -44,6 +44,10 @@ class Replica:
         result = getattr(self.teacher, method)(*arguments)
         return result, self.teacher.tokens - before
 
+    def change(self, method: str, *arguments: Any) -> tuple[Any, int, Files]:
+        """The same of a method that changes the teacher; returns also what it saves from then on."""
+        return *self.do(method, *arguments), self.state()
+
     def state(self) -> Files:
         """Returns what the teacher saves."""
         with TemporaryDirectory() as folder:
@@ -103,15 +107,14 @@ class Replicas(Teacher):
         return self._shared("reference", questions)
 
     def advice(self, questions: Sequence[Question], scores: Sequence[FloatArray]) -> list[FloatArray]:
-        return self._first("advice", questions, scores)
+        advice, _ = self.replicas[0].call("do", "advice", questions, scores)
+        return advice
 
     def calibrate(self, questions: Sequence[Question]) -> None:
-        self._first("calibrate", questions)
-        self._take_over(self.replicas[0].call("state"), self.replicas[1:])
+        self._change("calibrate", questions)
 
     def learn(self, lessons: Sequence[Lesson], steps: int) -> float:
-        loss = self._first("learn", lessons, steps)
-        self._take_over(self.replicas[0].call("state"), self.replicas[1:])
+        loss = self._change("learn", lessons, steps)
         self.version += 1
         return loss
 
@@ -130,9 +133,11 @@ class Replicas(Teacher):
         for replica in self.replicas:
             replica.close()
 
-    def _first(self, method: str, *arguments: Any) -> Any:
-        result, tokens = self.replicas[0].call("do", method, *arguments)
+    def _change(self, method: str, *arguments: Any) -> Any:
+        """Lets one replica change, and the others become what it is."""
+        result, tokens, state = self.replicas[0].call("change", method, *arguments)
         self.spent += tokens
+        self._take_over(state, self.replicas[1:])
         return result
 
     def _shared(self, method: str, questions: Sequence[Question]) -> list[FloatArray]:

@@ -136,9 +136,9 @@ def key_figures(summary: Summary) -> list[Tile]:
 
 
 def settings(config: TrainConfig, taught: bool) -> str:
-    """Returns the configuration as YAML, without this machine's folders and what had no effect without a teacher."""
+    """Returns the configuration as YAML, without where the run took place and what had no effect without a teacher."""
     values = yaml.safe_load(to_yaml(config))
-    without = PATHS if taught else (*PATHS, *TEACHER_SETTINGS)
+    without = {*PATHS, "ray", *([] if taught else TEACHER_SETTINGS)}
     return yaml.safe_dump({name: value for name, value in values.items() if name not in without}, sort_keys=False)
 
 
