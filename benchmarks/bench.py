@@ -44,7 +44,11 @@ def measure(part: str, more: list[str]) -> dict[str, Any]:
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             sys.exit(f"{script} ended with {process.returncode}")
-        return {"command": command[1:-2], "peak_megabytes": usage.ru_maxrss / 1e3, **json.loads(target.read_text())}
+        return {
+            "command": [script, *flags, *more],
+            "peak_megabytes": usage.ru_maxrss / 1e3,
+            **json.loads(target.read_text()),
+        }
 
 
 def main() -> None:
@@ -61,7 +65,7 @@ def main() -> None:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {accelerator() or 'no accelerator'}",
     }
     for part in arguments.only:
-        more = ["--lamorel", str(arguments.lamorel.resolve())] if part == "teacher" and arguments.lamorel else []
+        more = ["--lamorel", str(arguments.lamorel)] if part == "teacher" and arguments.lamorel else []
         print(f"— {part}", flush=True)
         found[part] = measure(part, more)
     arguments.out.mkdir(parents=True, exist_ok=True)
