@@ -17,19 +17,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
-from teacher_speed import questions_of
+from teacher_speed import lessons_of, questions_of
+from turns import seconds_of, show, take_turns
 
-from cotutor.cluster.actors import connect
 from cotutor.cluster.envs import RayVecEnv
 from cotutor.cluster.replicas import Replicas
 from cotutor.config import RayConfig
 from cotutor.tasks import make_task
 from cotutor.tasks.base import SpokenEnv
 from cotutor.teachers import make_teacher
-from cotutor.types import Lesson
 
 TASK = "babyai:GoToLocal"
 ENVS = 16
@@ -56,10 +53,7 @@ def frames_per_second(envs: VecEnv, frames: int) -> float:
     """Returns how fast environments are stepped."""
     steps = max(4, frames // envs.num_envs)
     actions = np.random.default_rng(0).integers(3, size=(steps, envs.num_envs))
-    began = time.perf_counter()
-    for each in actions:
-        envs.step(each)
-    return steps * envs.num_envs / (time.perf_counter() - began)
+    return steps * envs.num_envs / seconds_of(lambda: [envs.step(each) for each in actions])
 
 
 def of_envs() -> list[dict[str, float]]:
@@ -72,10 +66,8 @@ def of_envs() -> list[dict[str, float]]:
         for envs in ways.values():
             envs.seed(0)
             envs.reset()
-        speeds: dict[int, list[float]] = {count: [] for count in ways}
-        for _ in range(ROUNDS):
-            for count, envs in ways.items():
-                speeds[count].append(frames_per_second(envs, frames))
+        sides = {count: partial(frames_per_second, envs, frames) for count, envs in ways.items()}
+        speeds = take_turns(sides, ROUNDS)
         for count, each in speeds.items():
             figures.append(
                 {"step_milliseconds": 1e3 * slowness, "actors": count, "frames_per_second": statistics.median(each)}
@@ -94,9 +86,7 @@ def of_loss() -> float:
     seconds = []
     for share in envs.shares[:ROUNDS]:
         share.ray.kill(share.actor)
-        began = time.perf_counter()
-        envs.step(np.zeros(ENVS, dtype=int))
-        seconds.append(time.perf_counter() - began)
+        seconds.append(seconds_of(lambda: envs.step(np.zeros(ENVS, dtype=int))))
     envs.close()
     return statistics.median(seconds)
 
@@ -104,33 +94,20 @@ def of_loss() -> float:
 def of_teachers() -> list[dict[str, float]]:
     """Contexts per second of the embedded model here and in replicas, and the seconds that an update takes."""
     questions = questions_of(TASK, CONTEXTS * ROUNDS, 7)
-    random = np.random.default_rng(0)
-    lessons = [Lesson(q, random.dirichlet(np.ones(len(q.options))), 1.0) for q in questions[:16]]
+    lessons = lessons_of(questions[:16])
     make = partial(make_teacher, "smollm2", make_task(TASK), 0)
     teachers = {0: make(), **{count: Replicas(make, RayConfig(teacher_actors=count)) for count in (1, 2)}}
     seconds: dict[int, list[float]] = {count: [] for count in teachers}
     for i in range(0, len(questions), CONTEXTS):
         for count, teacher in teachers.items():
-            began = time.perf_counter()
-            teacher.score(questions[i : i + CONTEXTS])
-            seconds[count].append(time.perf_counter() - began)
+            seconds[count].append(seconds_of(partial(teacher.score, questions[i : i + CONTEXTS])))
     figures = []
     for count, teacher in teachers.items():
-        began = time.perf_counter()
-        teacher.learn(lessons, 2)
-        update = time.perf_counter() - began
+        update = seconds_of(partial(teacher.learn, lessons, 2))
         speed = CONTEXTS / statistics.median(seconds[count])
         figures.append({"replicas": count, "contexts_per_second": speed, "update_seconds": update})
         teacher.close()
     return figures
-
-
-def show(title: str, rows: list[dict[str, float]]) -> None:
-    """Prints figures as a table."""
-    table = Table(*rows[0], title=title)
-    for row in rows:
-        table.add_row(*(f"{value:,.1f}" for value in row.values()))
-    Console().print(table)
 
 
 def main() -> None:
@@ -145,7 +122,6 @@ def main() -> None:
     import ray  # noqa: PLC0415
 
     ray.init(num_cpus=2 * max(ACTORS), include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    connect("local")
     figures: dict[str, Any] = {"envs": of_envs(), "seconds_after_a_loss": of_loss(), "teachers": of_teachers()}
     show("environments", figures["envs"])
     show("teachers", figures["teachers"])

@@ -14,18 +14,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from string import ascii_uppercase
 from tempfile import TemporaryDirectory
 
 import torch
-from rich.console import Console
-from stable_baselines3.common.callbacks import BaseCallback, CallbackList
-from stable_baselines3.common.logger import Logger
+from turns import Side, take_turns
 
 from cotutor.config import from_values
-from cotutor.runs.ledger import Ledger
-from cotutor.runs.progress import ProgressDisplay
-from cotutor.train import Recorder, build
 
 SECONDS_A_FAULT = 1.0
 SETTINGS = {
@@ -40,50 +34,30 @@ def fail() -> None:
     sys.path.insert(0, str(Path(__file__).parents[1]))
     from tests.teachers.faults import proxy_before  # noqa: PLC0415
     from tests.teachers.server import serve  # noqa: PLC0415
-    from tests.teachers.test_faults import FAULTS  # noqa: PLC0415
-    from tests.tiny import save_tiny  # noqa: PLC0415
-
-    from cotutor.teachers.local import LocalConfig, LocalTeacher  # noqa: PLC0415
+    from tests.teachers.test_faults import FAULTS, tiny_teacher  # noqa: PLC0415
 
     torch.set_num_threads(1)
-    with TemporaryDirectory() as folder:
-        path = save_tiny(Path(folder), ["?", "go", "turn", *ascii_uppercase])
-        teacher = LocalTeacher(path, config=LocalConfig(template="{context}\nNext action:", dtype="float32"))
-        with serve(teacher) as server, proxy_before(server.url) as proxy:
-            print(proxy.url, flush=True)
-            print(server.url, flush=True)
-            input()
-            for fault in itertools.cycle(FAULTS):
-                if fault == "refused":
-                    proxy.refuse()
-                    time.sleep(SECONDS_A_FAULT)
-                    proxy.listen()
-                else:
-                    proxy.fault = fault
-                    time.sleep(SECONDS_A_FAULT)
+    with (
+        TemporaryDirectory() as folder,
+        serve(tiny_teacher(Path(folder))) as server,
+        proxy_before(server.url) as proxy,
+    ):
+        print(proxy.url, flush=True)
+        print(server.url, flush=True)
+        input()
+        for fault in itertools.cycle(FAULTS):
+            if fault == "refused":
+                proxy.refuse()
+                time.sleep(SECONDS_A_FAULT)
+                proxy.listen()
+            else:
+                proxy.fault = fault
+                time.sleep(SECONDS_A_FAULT)
 
 
-class Side:
-    """A method that goes on learning from one measurement to the next, ledger and progress included."""
-
-    def __init__(self, method: str, teacher: str, frames: int) -> None:
-        self.folder = TemporaryDirectory()
-        self.frames = frames
-        config = from_values({**SETTINGS, "method": method, "teacher": teacher, "frames": frames})
-        self.pair = build(config)
-        self.pair.model.set_logger(Logger(self.folder.name, []))
-        ledger = Ledger(Path(self.folder.name) / "ledger.sqlite", config.ledger_rows)
-        self.recorder = Recorder(ledger, ProgressDisplay(Console(quiet=True), frames))
-        self.callbacks: list[BaseCallback] = [self.recorder]
-        if self.pair.loop is not None:
-            self.pair.loop.on_round = self.recorder.keep
-            self.callbacks.insert(0, self.pair.loop)
-
-    def frames_per_second(self) -> float:
-        """Learns, and returns how fast."""
-        began = time.perf_counter()
-        self.pair.model.learn(self.frames, callback=CallbackList(self.callbacks), reset_num_timesteps=False)
-        return self.frames / (time.perf_counter() - began)
+def side(method: str, teacher: str, frames: int) -> Side:
+    """Returns a method with a teacher, ready to be measured."""
+    return Side(from_values({**SETTINGS, "method": method, "teacher": teacher, "frames": frames}))
 
 
 def main() -> None:
@@ -103,17 +77,14 @@ def main() -> None:
         assert server.stdout is not None and server.stdin is not None
         failing, well = (server.stdout.readline().strip() for _ in range(2))
         sides = {
-            "ppo": Side("ppo", "smollm2", arguments.frames),
-            "mutual, uniform": Side("mutual", "uniform", arguments.frames),
-            "mutual, server that is well": Side("mutual", f"openai:tiny@{well}", arguments.frames),
-            "mutual, server that fails": Side("mutual", f"openai:tiny@{failing}", arguments.frames),
+            "ppo": side("ppo", "smollm2", arguments.frames),
+            "mutual, uniform": side("mutual", "uniform", arguments.frames),
+            "mutual, server that is well": side("mutual", f"openai:tiny@{well}", arguments.frames),
+            "mutual, server that fails": side("mutual", f"openai:tiny@{failing}", arguments.frames),
         }
         server.stdin.write("fail\n")
         server.stdin.flush()
-        speeds: dict[str, list[float]] = {name: [] for name in sides}
-        for _ in range(arguments.rounds):
-            for name, side in sides.items():
-                speeds[name].append(side.frames_per_second())
+        speeds = take_turns({name: each.frames_per_second for name, each in sides.items()}, arguments.rounds)
         failures = sides["mutual, server that fails"].recorder.failures
     finally:
         server.terminate()

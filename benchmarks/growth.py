@@ -7,17 +7,16 @@ Scoring is of the embedded model, of 16 contexts at once; contexts, answers and 
 
 import argparse
 import json
+import resource
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
 from teacher_speed import phrases, questions_of
+from turns import seconds_of, show
 
 from cotutor.embedded import embedded_model
 from cotutor.memory import FeedbackMemory
@@ -40,12 +39,7 @@ Figures = list[dict[str, float]]
 
 def median_seconds(work: Callable[[], object]) -> float:
     """Returns the median time of a few repeats."""
-    times = []
-    for _ in range(REPEATS):
-        began = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
+    return statistics.median(seconds_of(work) for _ in range(REPEATS))
 
 
 def scoring(teacher: LocalTeacher, questions: Sequence[Question]) -> dict[str, float]:
@@ -75,8 +69,6 @@ def by_words(teacher: LocalTeacher) -> Figures:
 
 def by_contexts() -> Figures:
     """What the feedback memory takes: a look-up, and a step of a rollout that is recorded, decay included."""
-    import resource  # noqa: PLC0415
-
     figures: Figures = []
     for count in CONTEXTS:
         memory = FeedbackMemory(actions=7, decay=0.97, shrinkage=8.0)
@@ -127,18 +119,10 @@ def main() -> None:
     for name, part in {"options": by_options, "words": by_words}.items():
         figures[name] = part(teacher)
     for name, rows in figures.items():
-        show(name, rows)
+        show(f"growth with {name}", rows)
     if arguments.json:
         about: dict[str, Any] = {"task": TASK, "threads": torch.get_num_threads()}
         arguments.json.write_text(json.dumps(about | figures, indent=2) + "\n", encoding="utf-8")
-
-
-def show(name: str, rows: Figures) -> None:
-    """Prints figures as a table."""
-    table = Table(*rows[0], title=f"growth with {name}")
-    for row in rows:
-        table.add_row(*(f"{value:,.0f}" if value >= 100 else f"{value:.2f}" for value in row.values()))
-    Console().print(table)
 
 
 if __name__ == "__main__":

@@ -11,28 +11,19 @@ count.
 import argparse
 import json
 import statistics
-import time
-from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import gymnasium as gym
 import torch
-from rich.console import Console
-from stable_baselines3.common.callbacks import CallbackList
-from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
+from turns import Side, seconds_of, take_turns
 
-from cotutor.attach import attach
 from cotutor.config import TrainConfig
-from cotutor.runs.ledger import Ledger
-from cotutor.runs.progress import ProgressDisplay
-from cotutor.students.policies import GuidedPolicy
-from cotutor.students.ppo import make_envs, make_ppo
+from cotutor.students.ppo import make_ppo
 from cotutor.tasks import Task, make_task
 from cotutor.tasks.words import Words
-from cotutor.train import Recorder
 
 
 class Plain(gym.ObservationWrapper):
@@ -54,50 +45,7 @@ def plain(task: Task, config: TrainConfig) -> float:
     """Returns the frames per second of plain Stable-Baselines3."""
     envs = VecMonitor(DummyVecEnv([partial(Plain, task)] * config.ppo.envs))
     model = make_ppo(envs, config)
-    began = time.perf_counter()
-    model.learn(config.frames)
-    return config.frames / (time.perf_counter() - began)
-
-
-def ppo(task: Task, config: TrainConfig) -> float:
-    """Returns the frames per second of method ``ppo``, ledger and progress included."""
-    model = make_ppo(make_envs(task, "image", config.ppo.envs), config)
-    with TemporaryDirectory() as folder, ProgressDisplay(Console(quiet=True), config.frames) as display:
-        model.set_logger(Logger(folder, []))
-        recorder = Recorder(Ledger(Path(folder) / "ledger.sqlite", config.ledger_rows), display)
-        began = time.perf_counter()
-        model.learn(config.frames, callback=recorder)
-        return config.frames / (time.perf_counter() - began)
-
-
-class Mutual:
-    """Method ``mutual``, which goes on learning from one measurement to the next."""
-
-    def __init__(self, task: Task, config: TrainConfig, warm: int) -> None:
-        self.folder = TemporaryDirectory()
-        self.frames = config.frames
-        guide, self.loop = attach(make_envs(task, config.student, config.ppo.envs), task, config)
-        self.model = make_ppo(guide, config, GuidedPolicy)
-        self.model.set_logger(Logger(self.folder.name, []))
-        self.recorder = Recorder(
-            Ledger(Path(self.folder.name) / "ledger.sqlite", config.ledger_rows),
-            ProgressDisplay(Console(quiet=True), config.frames),
-        )
-        self.loop.on_round = self.recorder.keep
-        self._learn(warm)
-
-    def __call__(self, task: Task, config: TrainConfig) -> float:
-        began = time.perf_counter()
-        self._learn(self.frames)
-        return self.frames / (time.perf_counter() - began)
-
-    @property
-    def teacher_seconds(self) -> float:
-        """Seconds that the teacher took so far, lessons included."""
-        return self.loop.adviser.seconds
-
-    def _learn(self, frames: int) -> None:
-        self.model.learn(frames, callback=CallbackList([self.loop, self.recorder]), reset_num_timesteps=False)
+    return config.frames / seconds_of(lambda: model.learn(config.frames))
 
 
 def main() -> None:
@@ -109,15 +57,21 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="where the figures are written")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    task, config = make_task(arguments.task), TrainConfig(student="image", frames=arguments.frames)
-    mutual = Mutual(task, config, arguments.warm)
-    sides: dict[str, Callable[[Task, TrainConfig], float]] = {"plain": plain, "ppo": ppo, "mutual": mutual}
-    speeds: dict[str, list[float]] = {name: [] for name in sides}
-    taught = mutual.teacher_seconds
-    for _ in range(arguments.rounds):
-        for name, side in sides.items():
-            speeds[name].append(side(task, config))
-    taught = mutual.teacher_seconds - taught
+    task = make_task(arguments.task)
+    config = TrainConfig(task=arguments.task, student="image", frames=arguments.frames)
+    alone = replace(config, method="ppo")
+    mutual = Side(config)
+    mutual.learn(arguments.warm)
+    adviser = mutual.pair.adviser
+    assert adviser is not None
+    taught = adviser.seconds
+    sides = {
+        "plain": lambda: plain(task, config),
+        "ppo": lambda: Side(alone).frames_per_second(),
+        "mutual": mutual.frames_per_second,
+    }
+    speeds = take_turns(sides, arguments.rounds)
+    taught = adviser.seconds - taught
     medians = {name: statistics.median(values) for name, values in speeds.items()}
     figures = {
         name: {"frames_per_second": medians[name], "of_plain": medians[name] / medians["plain"], "each": values}
@@ -131,7 +85,7 @@ def main() -> None:
     print(f"mutual, lessons and questions left out: {figures['mutual']['of_plain_without_teacher']:.1%} of plain")
     if arguments.json:
         about = {"task": arguments.task, "frames": arguments.frames, "warm": arguments.warm}
-        whole = about | {"teacher_updates": mutual.loop.adviser.teacher.version, "sides": figures}
+        whole = about | {"teacher_updates": adviser.teacher.version, "sides": figures}
         arguments.json.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
 
 

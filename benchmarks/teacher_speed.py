@@ -13,8 +13,7 @@ option's token is predicted.
 import argparse
 import json
 import statistics
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from minigrid.core.constants import COLOR_NAMES as COLOUR_NAMES
 from rich.console import Console
 from rich.table import Table
 from transformers import PreTrainedModel
+from turns import seconds_of
 
 from cotutor.doctor import gemm_rate
 from cotutor.embedded import embedded_model
@@ -91,15 +91,6 @@ def ensure_alike(rivals: dict[str, Scorer], ours: Iterable[Scorer], prompts: Seq
                 raise SystemExit(f"{name} scores differently, by up to {worst:.2f} nats: it is not timed.")
 
 
-def seconds_of(work: Callable[[], object]) -> float:
-    """Returns how long ``work`` takes, the device's share of it included."""
-    began = time.perf_counter()
-    work()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - began
-
-
 def score_all(scorer: Scorer, asked: Sequence[Sequence[Prompt]]) -> None:
     with torch.no_grad():
         for prompts in asked:
@@ -107,11 +98,16 @@ def score_all(scorer: Scorer, asked: Sequence[Sequence[Prompt]]) -> None:
                 scores_O.cpu()
 
 
+def lessons_of(questions: Sequence[Question]) -> list[Lesson]:
+    """Returns lessons with targets drawn at random."""
+    random = np.random.default_rng(0)
+    return [Lesson(question, random.dirichlet(np.ones(len(question.options))), 1.0) for question in questions]
+
+
 def update_seconds(questions: Sequence[Question], dtype: str, row_tokens: int, rounds: int) -> float:
     """Returns the median time of an update of a teacher that packs rows of ``row_tokens``; the first does not count."""
     teacher = LocalTeacher(embedded_model(), config=LocalConfig(dtype=dtype, row_tokens=row_tokens))
-    rng = np.random.default_rng(0)
-    lessons = [Lesson(q, rng.dirichlet(np.ones(len(q.options))), 1.0) for q in questions[:LESSONS]]
+    lessons = lessons_of(questions[:LESSONS])
     times = [seconds_of(lambda: teacher.learn(lessons, STEPS)) for _ in range(rounds + 1)]
     return statistics.median(times[1:])
 

@@ -268,13 +268,15 @@ def _compare(command: Compare) -> None:
         console.print(table)
         console.print(cost, highlight=False, soft_wrap=True)
         return
-    start = in_a_process
-    if command.ray and not command.tables_only:
-        from cotutor.cluster.runs import Cluster  # noqa: PLC0415
+    failed = []
+    if not command.tables_only:
+        start = in_a_process
+        if command.ray:
+            from cotutor.cluster.runs import Cluster  # noqa: PLC0415
 
-        start = Cluster(command.ray)
-        jobs = command.jobs or start.jobs
-    failed = [] if command.tables_only else run_recipe(chosen, out, work, jobs, console, start)
+            start = Cluster(command.ray)
+            jobs = command.jobs or start.jobs
+        failed = run_recipe(chosen, out, work, jobs, console, start)
     runs = read_all(out / "runs")
     if command.tables_only and not runs:
         raise UserError(f"There are no runs in {out / 'runs'} to make tables of: leave out --tables-only.")

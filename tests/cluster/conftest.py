@@ -5,6 +5,7 @@ import os
 import pytest
 
 NODES = 4
+NODE = {"num_cpus": 2, "object_store_memory": 100 * 2**20}
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +16,7 @@ def cluster():
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
     for _ in range(NODES):
-        cluster.add_node(num_cpus=2, object_store_memory=100 * 2**20)
+        cluster.add_node(**NODE)
     ray.init(cluster.address, logging_level="ERROR", log_to_driver=False)
     yield cluster
     ray.shutdown()
@@ -23,15 +24,25 @@ def cluster():
 
 
 @pytest.fixture
-def lose_a_node(cluster):
-    """Returns a function that takes the node of an actor away, as if its machine had died, and puts in a fresh one."""
+def lose_nodes(cluster):
+    """Returns a function that takes nodes away, as if their machines had died, and puts in fresh ones."""
+
+    def lose(nodes) -> None:
+        for node in nodes:
+            cluster.remove_node(node, allow_graceful=False)
+            cluster.add_node(**NODE)
+
+    return lose
+
+
+@pytest.fixture
+def lose_a_node(cluster, lose_nodes):
+    """Returns a function that does so with the node of an actor."""
 
     def lose(actor) -> None:
         import ray  # noqa: PLC0415
 
         where = ray.get(actor.__ray_call__.remote(lambda _: ray.get_runtime_context().get_node_id()))
-        node = next(node for node in cluster.worker_nodes if node.node_id == where)
-        cluster.remove_node(node, allow_graceful=False)
-        cluster.add_node(num_cpus=2, object_store_memory=100 * 2**20)
+        lose_nodes([next(node for node in cluster.worker_nodes if node.node_id == where)])
 
     return lose

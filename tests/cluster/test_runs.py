@@ -37,6 +37,12 @@ def here(tmp_path_factory):
     return folder
 
 
+def bag():
+    """Returns the cell of the run that is looked at."""
+    (cell,) = [cell for cell in parse_recipe("there", TEXT).cells() if cell.method == "bag"]
+    return cell
+
+
 def starting(cluster, losing=lambda: None):
     """Returns what begins runs on the cluster, and loses something as soon as one is under way."""
     spread = Cluster(cluster.address)
@@ -61,12 +67,10 @@ def test_runs_on_a_cluster_are_those_that_run_here(cluster, here, tmp_path):
     assert outcome(work / BAG) == outcome(here / "work" / BAG)
 
 
-def test_a_run_whose_node_dies_goes_on_elsewhere_and_ends_the_same(cluster, here, tmp_path):
+def test_a_run_whose_node_dies_goes_on_elsewhere_and_ends_the_same(cluster, lose_nodes, here, tmp_path):
     def lose_all_nodes():
         assert not RunFolder(work / BAG).summary.exists()
-        for node in list(cluster.worker_nodes):
-            cluster.remove_node(node, allow_graceful=False)
-            cluster.add_node(num_cpus=2, object_store_memory=100 * 2**20)
+        lose_nodes(list(cluster.worker_nodes))
 
     out, work = tmp_path / "out", tmp_path / "work"
     assert run_recipe(parse_recipe("there", TEXT), out, work, 2, QUIET, starting(cluster, lose_all_nodes)) == []
@@ -76,9 +80,8 @@ def test_a_run_whose_node_dies_goes_on_elsewhere_and_ends_the_same(cluster, here
 @pytest.mark.slow
 def test_a_run_that_is_stopped_goes_on_from_its_checkpoint(cluster, here, tmp_path):
     out, work = tmp_path / "out", tmp_path / "work"
-    (cell,) = [cell for cell in parse_recipe("there", TEXT).cells() if cell.method == "bag"]
     work.mkdir()
-    run = starting(cluster)(cell, work / BAG)
+    run = starting(cluster)(bag(), work / BAG)
     run.terminate()
     assert run.wait() == 1
     stopped = work / BAG
@@ -89,7 +92,6 @@ def test_a_run_that_is_stopped_goes_on_from_its_checkpoint(cluster, here, tmp_pa
 
 @pytest.mark.parametrize("there", ["nothing", "a finished run of other settings", "half a run"])
 def test_what_a_run_left_on_another_machine_is_put_here_whole(here, tmp_path, there):
-    (cell,) = [cell for cell in parse_recipe("there", TEXT).cells() if cell.method == "bag"]
     done, folder = here / "work" / BAG, tmp_path / BAG
     if there != "nothing":
         shutil.copytree(done, folder)
@@ -99,7 +101,7 @@ def test_what_a_run_left_on_another_machine_is_put_here_whole(here, tmp_path, th
     if there == "a finished run of other settings":
         written = RunFolder(folder).config
         written.write_text(written.read_text().replace("frames: 4096", "frames: 2048"))
-    RemoteRun(None, cell, folder)._put(read_files(done))
+    RemoteRun(None, bag(), folder)._put(read_files(done))
     assert read_files(folder) == read_files(done)
 
 

@@ -46,10 +46,15 @@ FAULTS = {
 LONGEST = 60.0
 
 
+def tiny_teacher(folder: Path) -> LocalTeacher:
+    """Makes a teacher with a model that is made and asked in milliseconds."""
+    path = save_tiny(folder, ["?", "go", "turn", *ascii_uppercase])
+    return LocalTeacher(path, config=LocalConfig(template="{context}\nNext action:", dtype="float32"))
+
+
 @pytest.fixture(scope="module")
 def local(tmp_path_factory) -> LocalTeacher:
-    path = save_tiny(tmp_path_factory.mktemp("tiny"), ["?", "go", "turn", *ascii_uppercase])
-    return LocalTeacher(path, config=LocalConfig(template="{context}\nNext action:", dtype="float32"))
+    return tiny_teacher(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture

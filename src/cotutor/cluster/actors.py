@@ -73,20 +73,23 @@ class Replaceable:
         **resources: float,
     ) -> None:
         import ray  # noqa: PLC0415
+        from ray import exceptions  # noqa: PLC0415
 
         self.ray = ray
+        self.exceptions = exceptions
         self.kind = ray.remote(kind).options(scheduling_strategy="SPREAD", **resources)
         self.arguments = arguments
         self.put_where_it_was = put_where_it_was
         self.resources = resources
         self.replaced = 0
-        self.actor: Any = self.kind.remote(*self.arguments)
-        self.begin("make", Path.cwd())
+        self.making: Call = "make", (Path.cwd(),)
+        self.begun: list[Call] = []
+        self._start()
 
     def begin(self, method: str, *arguments: Any) -> None:
         """Begins a call, whose :meth:`result` must be taken before the next."""
-        self.begun = method, arguments
-        self.pending = self._do([self.begun])
+        self.begun = [(method, arguments)]
+        self.pending = self._do(self.begun)
 
     def result(self) -> Any:
         """Waits for the call that was begun, and returns what came of it, or raises what it raised.
@@ -94,15 +97,13 @@ class Replaceable:
         Raises:
             UserError: Every actor that tried was lost, or there is no room for another.
         """
-        from ray import exceptions  # noqa: PLC0415
-
         lives = LIVES
         while True:
             try:
                 return self.ray.get(self.pending)[-1]
-            except exceptions.RayTaskError as error:
+            except self.exceptions.RayTaskError as error:
                 raise error.cause from error
-            except exceptions.RayError as error:
+            except self.exceptions.RayError as error:
                 lives -= 1
                 if not lives:
                     raise UserError(f"An actor on the cluster was lost {LIVES} times in one call: {error}") from error
@@ -135,10 +136,13 @@ class Replaceable:
     def _replace(self) -> None:
         self.close()
         self.replaced += 1
-        self.actor = self.kind.remote(*self.arguments)
-        made = ("make", (Path.cwd(),))
-        self.pending = self._do([made, *self.put_where_it_was(), *([] if self.begun == made else [self.begun])])
+        self._start(*self.put_where_it_was(), *self.begun)
         self.wait_for_room()
+
+    def _start(self, *calls: Call) -> None:
+        """Makes an actor and what it holds, and begins calls."""
+        self.actor: Any = self.kind.remote(*self.arguments)
+        self.pending = self._do([self.making, *calls])
 
     def _do(self, calls: Sequence[Call]) -> list[Any]:
         """Begins calls, which an actor does in turn."""

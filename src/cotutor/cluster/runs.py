@@ -13,7 +13,7 @@ from cotutor.cluster.files import Files, read_files, write_files
 from cotutor.compare.recipe import Cell
 from cotutor.config import TrainConfig, from_values
 from cotutor.errors import UserError
-from cotutor.runs.folder import RunFolder, made_with
+from cotutor.runs.folder import is_finished, made_with
 from cotutor.runs.lock import BusyError
 from cotutor.train import resume, train
 
@@ -86,11 +86,6 @@ class RemoteRun:
         write_files(files, partial)
         shutil.rmtree(self.folder, ignore_errors=True)
         partial.rename(self.folder)
-
-
-def is_finished(config: TrainConfig, path: Path) -> bool:
-    """Tells whether a folder is that of a finished run with a configuration."""
-    return RunFolder(path).summary.exists() and made_with(config, path)
 
 
 def do_run(settings: dict[str, Any], path: Path, here: Path) -> Files:

@@ -27,7 +27,7 @@ from cotutor.compare.kept import KeptRun, keep, read_all, read_kept, write
 from cotutor.compare.recipe import Cell, Recipe
 from cotutor.errors import UserError
 from cotutor.report.document import duration
-from cotutor.runs.folder import RunFolder, made_with
+from cotutor.runs.folder import RunFolder, is_finished, made_with
 from cotutor.runs.ledger import read
 from cotutor.runs.lock import only_one
 from cotutor.teachers import ME, PRIVILEGED, SIMPLE
@@ -203,7 +203,7 @@ def _stop(going: Sequence[Process]) -> None:
 def _keep_if_finished(cell: Cell, work: Path, out: Path) -> bool:
     """Keeps a finished run; a folder that another recipe's settings made does not count."""
     folder = cell.folder(work)
-    if not RunFolder(folder).summary.exists() or not made_with(cell.config, folder):
+    if not is_finished(cell.config, folder):
         return False
     write(keep(folder, cell.task, cell.method, cell.settings), out / "runs")
     return True

@@ -124,6 +124,11 @@ def made_with(config: TrainConfig, path: Path) -> bool:
     return written.exists() and replace(from_yaml(written), run_dir=None) == replace(config, run_dir=None)
 
 
+def is_finished(config: TrainConfig, path: Path) -> bool:
+    """Tells whether a folder is that of a finished run with a configuration."""
+    return RunFolder(path).summary.exists() and made_with(config, path)
+
+
 def ensure_free(config: TrainConfig) -> None:
     """Raises UserError if the folder that was asked for exists."""
     if config.run_dir is not None and config.run_dir.exists():
