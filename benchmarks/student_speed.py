@@ -4,8 +4,8 @@
 
 The plain side is Stable-Baselines3's PPO on an environment that only turns the mission into word numbers: no
 verbalizer, no ledger, no progress. Ours are ``ppo``, and ``mutual`` with the embedded model once it has been asked
-about most of what there is: after ``--warm`` frames. All take turns in one process; only the ratios of their medians
-count.
+about most of what there is: after ``--warm`` frames. The graduate, who is taught once a run, is timed apart. All take
+turns in one process; only the ratios of their medians count.
 """
 
 import argparse
@@ -60,10 +60,10 @@ def main() -> None:
     task = make_task(arguments.task)
     config = TrainConfig(task=arguments.task, student="image", frames=arguments.frames)
     alone = replace(config, method="ppo")
-    mutual = Side(config)
+    mutual = Side(replace(config, guidance=replace(config.guidance, graduation_passes=0)))
     mutual.learn(arguments.warm)
-    adviser = mutual.pair.adviser
-    assert adviser is not None
+    adviser, loop = mutual.pair.adviser, mutual.pair.loop
+    assert adviser is not None and loop is not None
     taught = adviser.seconds
     sides = {
         "plain": lambda: plain(task, config),
@@ -72,6 +72,8 @@ def main() -> None:
     }
     speeds = take_turns(sides, arguments.rounds)
     taught = adviser.seconds - taught
+    loop.config = config
+    graduation = seconds_of(loop.graduate)
     medians = {name: statistics.median(values) for name, values in speeds.items()}
     figures = {
         name: {"frames_per_second": medians[name], "of_plain": medians[name] / medians["plain"], "each": values}
@@ -82,10 +84,15 @@ def main() -> None:
     figures["mutual"]["of_plain_without_teacher"] = without / medians["plain"]
     for name, figure in figures.items():
         print(f"{name}: {figure['frames_per_second']:,.0f} frames/s, {figure['of_plain']:.1%} of plain")
+    print(f"the graduate: {graduation:.1f} s once a run")
     print(f"mutual, lessons and questions left out: {figures['mutual']['of_plain_without_teacher']:.1%} of plain")
     if arguments.json:
         about = {"task": arguments.task, "frames": arguments.frames, "warm": arguments.warm}
-        whole = about | {"teacher_updates": adviser.teacher.version, "sides": figures}
+        whole = about | {
+            "teacher_updates": adviser.teacher.version,
+            "graduation_seconds": graduation,
+            "sides": figures,
+        }
         arguments.json.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
 
 

@@ -81,6 +81,36 @@ def test_who_does_not_ask_at_once_asks_after_the_rollout():
     assert asking.choose() == CONTEXTS[1:4]
 
 
+def test_answers_of_a_teacher_that_works_beside_the_student_are_waited_for_when_the_rollout_is_over():
+    asking = make_adviser(TASK, TrainConfig(teacher="uniform", asking=AskingConfig(per_round=3, beside=True)))
+    asking.teacher = teacher = Remote()
+    teacher.remote = False
+    asking.meet(CONTEXTS)
+    asking.request(asking.choose())
+    assert asking.guidance(CONTEXTS[0]) is None, "nobody waits while the student goes on"
+    threading.Timer(0.2, teacher.allowed.set).start()
+    asking.refresh()
+    assert asking.guidance(CONTEXTS[0]) is not None
+    assert asking.taken_up() == CONTEXTS[:3]
+
+
+def test_a_run_beside_which_the_teacher_works_is_repeatable_and_loses_no_answer():
+    config = TrainConfig(task="babyai:GoToLocal", teacher="bow", threads=1, frames=3072)
+    config = replace(config, asking=AskingConfig(per_round=8, beside=True), lessons=replace(config.lessons, every=1))
+    outcomes = []
+    for _ in range(2):
+        pair, reports = build(config), []
+        pair.loop.on_round = reports.append
+        pair.model.learn(config.frames, callback=pair.loop)
+        outcomes.append((reports, pair.adviser.answers.keys()))
+        assert [len(report.consultations) for report in reports] == [0, 8, 8], "each a round later"
+        assert pair.adviser.asked >= 24
+    for one, other in zip(outcomes[0][0], outcomes[1][0], strict=True):
+        assert (one.lesson_loss, one.trust) == (other.lesson_loss, other.trust)
+        assert [c.question for c in one.consultations] == [c.question for c in other.consultations]
+    assert outcomes[0][1] == outcomes[1][1]
+
+
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_run_asks_within_its_budget_and_writes_down_all_it_asked(at_once: bool):
     config = TrainConfig(task="babyai:GoToLocal", teacher="uniform", threads=1, frames=2048)
@@ -193,7 +223,7 @@ def test_a_remote_teacher_is_calibrated_while_the_student_goes_on_and_never_on_a
     teacher.fails, asking.breaker.until = False, 0.0
     asking.request(asking.choose())
     answered(asking)
-    assert [len(questions) for questions in teacher.calibrated_on] == [3, 3]
+    assert [len(questions) for questions in teacher.calibrated_on] == [6, 6], "on all that was met, asked or not"
     assert asking.asked == 3
 
 

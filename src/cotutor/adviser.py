@@ -81,7 +81,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Contexts that a remote teacher was asked about, and where its reply will be."""
+    """Contexts that the teacher was asked about, and where its reply will be."""
 
     contexts: list[str]
     reply: Future[Reply]
@@ -202,7 +202,7 @@ class Adviser(Stateful):
 
     @property
     def waiting_for(self) -> tuple[str, ...]:
-        """The contexts that a remote teacher has still to answer; where a run is taken up again, it is asked again."""
+        """The contexts that the teacher has still to answer; where a run is taken up again, it is asked again."""
         return () if self._waiting is None else tuple(self._waiting.contexts)
 
     @waiting_for.setter
@@ -320,30 +320,37 @@ class Adviser(Stateful):
             self.request([c for c in dict.fromkeys(contexts) if c not in self.answers][: self._budget()])
 
     def request(self, contexts: Sequence[str]) -> None:
-        """Asks about the contexts within the round's budget, without waiting for a remote teacher's answers.
+        """Asks about the contexts within the round's budget.
 
-        Those are taken up by :meth:`collect`; until then nothing else is requested of it, so that no queue grows. The
-        first time the teacher is calibrated on them. So is one that was taught in an earlier run: how often an option
-        is likely whatever is asked depends on what is asked, and a bias from other contexts outweighs what the teacher
-        knows (lab notes).
+        Answers of a remote teacher, or of one that works beside the student, are not waited for: :meth:`collect` takes
+        them up, and until then nothing else is requested, so that no queue grows.
         """
         if not contexts:
             return
         self.requested += len(contexts)
-        if self.teacher.remote:
+        if self.teacher.remote or self.asking.beside:
             self.waiting_for = tuple(contexts)
         else:
             self._take(contexts, self._answer(self._calibrating(contexts)))
             self._answered += contexts
 
     def collect(self) -> None:
-        """Takes up a remote teacher's answers, if they have come, or takes note that it could not answer."""
-        if self._waiting is not None and self._waiting.reply.done():
+        """Takes up the answers that were not waited for, or takes note that the teacher could not answer.
+
+        Those of a remote teacher only if they have come; those of one that works beside the student are waited for now,
+        so that a run can be repeated.
+        """
+        if self._waiting is not None and (self.asking.beside or self._waiting.reply.done()):
             contexts, reply = self._waiting.contexts, self._waiting.reply
             self._waiting = None
             with self._noting_silence():
                 self._take(contexts, reply.result())
                 self._answered += contexts
+
+    def wait(self) -> None:
+        """Waits until the teacher has answered what it was requested, so that somebody else can ask it."""
+        if self._waiting is not None:
+            self._waiting.reply.exception()
 
     def fail(self, failure: Failure) -> None:
         """Takes note of something that the teacher could not do."""
@@ -418,11 +425,18 @@ class Adviser(Stateful):
         return Request(questions, feedback, references=[])
 
     def _calibrating(self, contexts: Sequence[str]) -> Request:
-        """Returns a request for training, the first of which calibrates the teacher."""
+        """Returns a request for training, the first of which calibrates the teacher.
+
+        It is calibrated on what was met most, whether that is asked or not: on the few contexts of a small budget it
+        would be calibrated badly. So is one that was taught in an earlier run: how often an option is likely whatever
+        is asked depends on what is asked, and a bias from other contexts outweighs what the teacher knows (lab notes).
+        """
         request = self._request(contexts)
         if self.asked:
             return request
-        references = self.task.references(contexts[:REFERENCE_CONTEXTS])
+        count_C, rows = self.met.counts, self.met.rows
+        most_met = heapq.nsmallest(REFERENCE_CONTEXTS, rows, key=lambda context: (-count_C[rows[context]], context))
+        references = self.task.references(most_met)
         return replace(request, references=[self.task.question(context) for context in references])
 
     def _answer(self, request: Request) -> Reply:

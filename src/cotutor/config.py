@@ -129,6 +129,9 @@ class AskingConfig:
     """Contexts asked per round at most, spent where visits x uncertainty is largest after what is asked at once."""
     at_once: bool = False
     """Ask about a new context when it is met, not after the rollout: for tasks whose contexts hardly ever come back."""
+    beside: bool = False
+    """Let the teacher answer while the student goes on with the next rollout, after which its answers are waited for
+    and taken up: faster where a core is free, and advice on what is new comes a round later."""
     share: float = 0.0
     """If positive: share of the wall-clock for the teacher instead of a number of contexts (not repeatable)."""
     remembered: int = 100_000
@@ -168,7 +171,7 @@ class LessonConfig:
     """Gradient steps in an update."""
     anchor: float = 0.0
     """η: share of the untaught reference model in a lesson's target."""
-    least_news: float = 0.05
+    least_news: float = 0.15
     """An update waits until a lesson's target is so many nats (KL) from what the teacher says already."""
 
 
@@ -181,7 +184,9 @@ class GuidanceConfig:
     distillation: bool = True
     """Teach a graduate, who acts alone, what the pair does; without the prior, the policy itself what is advised."""
     distillation_steps: int = 8
-    """Gradient steps of distillation before each rollout."""
+    """Without the prior: gradient steps of distillation before each rollout."""
+    graduation_passes: int = 4
+    """With it: passes over the remembered states in which the graduate learns when training is over."""
     capacity: int = 16384
     """States remembered for distillation."""
 
@@ -373,6 +378,7 @@ AT_LEAST = {
     "lessons.steps": 1,
     "lessons.least_news": 0,
     "guidance.distillation_steps": 0,
+    "guidance.graduation_passes": 0,
     "guidance.capacity": 1,
     "plans.limit": 1,
     "plans.decisions": 2,
@@ -448,6 +454,8 @@ def validate(config: TrainConfig) -> None:
     for name in FRACTIONS:
         if not 0 <= value(name) <= 1:
             raise UserError(f"{name} is {value(name)}, but must lie between 0 and 1.")
+    if config.asking.at_once and config.asking.beside:
+        raise UserError("The teacher is asked either at once or beside the next rollout: switch one of the two off.")
 
 
 def to_yaml(config: TrainConfig) -> str:

@@ -5,7 +5,7 @@
 3. student → teacher  visits and advantages go into the feedback memory
 4. dialogue           the teacher is asked within its budget; feedback revises what it says
 5. student → teacher, lastingly: every few rounds the teacher is fine-tuned on lessons
-6. teacher → student  PPO learns with the prior; distillation, before the next rollout
+6. teacher → student  PPO learns with the prior; at last a graduate, who acts alone, learns what the pair does
 """
 
 import copy
@@ -146,9 +146,9 @@ class Loop(BaseCallback, Stateful):
         """The student that acts alone: the graduate where the pair acts with a prior, else the policy itself.
 
         What PPO learns under a prior is its residual, which is no policy of its own; and advice distilled into the
-        residual would count twice and undo what PPO corrected. So the graduate is a network of its own. Values are
-        learnt from what the pair did, whoever proposed it, and need none; RecurrentPPO has none, and its residual
-        must do.
+        residual would count twice and undo what PPO corrected. So the graduate is a network of its own, as of when
+        ``model.learn`` last ended. Values are learnt from what the pair did, whoever proposed it, and need none;
+        RecurrentPPO has none, and its residual must do.
         """
         return self.distillation.student
 
@@ -169,9 +169,18 @@ class Loop(BaseCallback, Stateful):
 
     def _on_rollout_start(self) -> None:
         guidance = self.config.guidance
-        if self.distills and self.round:
-            target = self._pair_target if guidance.prior else self._advice_target
-            self.distillation_loss = self.distillation.train(target, guidance.distillation_steps)
+        if self.distills and self.round and not guidance.prior:
+            self.distillation_loss = self.distillation.train(self._advice_target, guidance.distillation_steps)
+
+    def _on_training_end(self) -> None:
+        self.adviser.refresh()
+        if self.distills and self.config.guidance.prior:
+            self.graduate()
+
+    def graduate(self) -> None:
+        """Makes of the policy a student that acts alone as the pair does."""
+        self.distillation.begin_as(self.learner.policy)
+        self.distillation.study(self._pair_target, self.config.guidance.graduation_passes)
 
     def _on_rollout_end(self) -> None:
         finished = self.learner.finished(self.guide.waiting)
@@ -183,11 +192,11 @@ class Loop(BaseCallback, Stateful):
         rollout = self.read_rollout(finished)
         self.judge(rollout)
         self.record(rollout)
-        asked = self.consult()
         loss = self.teach() if self._lesson_due() else None
+        self.consult()
         if self.distills:
             self.distillation.remember({**rollout.observations, PRIOR: rollout.log_advice_NA}, rollout.contexts)
-        self.on_round(self._report(asked, loss))
+        self.on_round(self._report(self.adviser.taken_up(), loss))
         self.round += 1
 
     def read_rollout(self, buffer: DictRolloutBuffer) -> Rollout:
@@ -228,7 +237,9 @@ class Loop(BaseCallback, Stateful):
         if len(advised_N) == 0:
             return
         contexts = [rollout.contexts[n] for n in advised_N]
-        weight_N = np.array([1.0 if self.adviser.on_probation else self.adviser.trust.of(c) for c in contexts])
+        tried_wholly = self.adviser.on_probation
+        weights = {context: 1.0 if tried_wholly else self.adviser.trust.of(context) for context in set(contexts)}
+        weight_N = np.array([weights[context] for context in contexts])
         prior_NA = weight_N[:, None] * rollout.log_advice_NA[advised_N]
         free_NA, with_prior_NA, acted_NA = self.learner.policies(
             rollout.buffer, advised_N, prior_NA, rollout.chance_N[advised_N]
@@ -255,17 +266,12 @@ class Loop(BaseCallback, Stateful):
         )
         self.adviser.refresh()
 
-    def consult(self) -> list[str]:
-        """Asks the teacher about the contexts most worth asking about.
-
-        Returns:
-            The contexts whose answers came in this round, those that were asked at once included.
-        """
+    def consult(self) -> None:
+        """Asks the teacher about the contexts most worth asking about."""
         contexts = self.adviser.choose()
         if contexts:
             self.adviser.tell()
         self.adviser.request(contexts)
-        return self.adviser.taken_up()
 
     def teach(self) -> float | None:
         """Fine-tunes the teacher on lessons, if they say news; feedback that made them is not counted again.

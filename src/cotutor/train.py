@@ -446,7 +446,13 @@ def _agreement_curve(pair: Pair, states):
         return None
     few = set(list(dict.fromkeys(context for context, _ in states))[:CURVE_CONTEXTS])
     kept = [state for state in states if state[0] in few]
-    return lambda: bot_agreement(pair.task, teacher, kept)
+
+    def measure() -> float:
+        if pair.adviser is not None:
+            pair.adviser.wait()
+        return bot_agreement(pair.task, teacher, kept)
+
+    return measure
 
 
 def _cost(pair: Pair, recorder: Recorder) -> dict[str, Any]:

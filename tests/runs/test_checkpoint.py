@@ -151,6 +151,7 @@ METHODS = {
     "ppo": {"method": "ppo"},
     "oracle, image": {"teacher": "oracle", "student": "image"},
     "asked at once": {"asking": {"at_once": True, "per_round": 8}, "lessons": {"every": 2, "of": "successes"}},
+    "asked beside": {"asking": {"beside": True, "per_round": 8}, "lessons": {"every": 2}},
     "annealed": {"method": "annealed", "teacher": "oracle"},
     "bc": {"method": "bc", "teacher": "oracle", "rivals": {"cloning_share": 0.75}},
     "hints": {"method": "hints", "teacher": "oracle"},

@@ -1,6 +1,7 @@
 """Distillation teaches a student without prior what it is shown, as much as that is trusted."""
 
 import numpy as np
+import torch
 
 from cotutor.students.distillation import Distillation
 from cotutor.students.policies import PRIOR, policy_probabilities
@@ -42,3 +43,22 @@ def test_the_oldest_states_are_forgotten():
         distillation.remember({"image": np.full((1, 2), number)}, [str(number)])
     assert sorted(distillation.contexts) == ["1", "2", "3"]
     assert sorted(distillation.states["image"][:, 0]) == [1, 2, 3]
+
+
+def test_who_begins_as_another_policy_does_what_that_does_and_studies_each_state_as_often_as_said(monkeypatch):
+    guide, model = guided(trust=0.0)
+    observations = guide.reset()
+    other = guided(trust=0.0)[1].policy
+    distillation = Distillation(model.policy, capacity=64, learning_rate=3e-3, batch_size=3, seed=0)
+    distillation.remember(observations, list("abcd"))
+    steps = []
+    monkeypatch.setattr(distillation, "train", lambda target, count: steps.append(count))
+    distillation.study(lambda states, contexts: None, passes=6)
+    assert steps == [8], "24 states in batches of three"
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.add_(0.1)
+    distillation.begin_as(other)
+    for ours, theirs in zip(model.policy.parameters(), other.parameters(), strict=True):
+        assert torch.equal(ours, theirs) and ours is not theirs
+    assert not distillation.optimizer.state

@@ -1,4 +1,4 @@
-"""Distillation: what was advised becomes the student's own, so that it can act without the teacher."""
+"""Distillation: what is advised, or what the pair does, becomes the student's own, so that it can act alone."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -38,7 +38,7 @@ class Distillation(Stateful):
         self.capacity = capacity
         self.learning_rate = learning_rate
         self.batch_size = batch_size
-        self.optimizer = torch.optim.Adam(student.parameters(), lr=learning_rate, eps=1e-5)
+        self.optimizer = self._fresh_optimizer()
         self.random = np.random.default_rng(seed)
         self.states: States = {}
         self.contexts: list[str] = [""] * capacity
@@ -54,6 +54,16 @@ class Distillation(Stateful):
             self.contexts[place] = context
         self.seen += len(contexts)
 
+    def begin_as(self, policy: BasePolicy) -> None:
+        """Makes the student a copy of a policy of the same shape, which has learnt nothing here yet."""
+        self.student.load_state_dict(policy.state_dict())
+        self.optimizer = self._fresh_optimizer()
+
+    def study(self, target: Target, passes: int) -> float:
+        """Takes as many gradient steps as so many passes over the remembered states need; returns the mean loss."""
+        remembered = min(self.seen, self.capacity)
+        return self.train(target, -(-passes * remembered // self.batch_size))
+
     def train(self, target: Target, steps: int) -> float:
         """Takes ``steps`` gradient steps and returns the mean loss, zero where nothing is trusted."""
         losses = []
@@ -64,6 +74,9 @@ class Distillation(Stateful):
             if weight_B.any():
                 losses.append(self._step(states, target_BA, weight_B))
         return float(np.mean(losses)) if losses else 0.0
+
+    def _fresh_optimizer(self) -> torch.optim.Adam:
+        return torch.optim.Adam(self.student.parameters(), lr=self.learning_rate, eps=1e-5)
 
     def _step(self, states: States, target: NDArray[np.floating], weight: NDArray[np.floating]) -> float:
         device = self.student.device

@@ -60,8 +60,8 @@ class LocalConfig:
     template: str = TEMPLATE
     temperature: float = 1.0
     rank: int = 8
-    learning_rate: float = 1e-3
-    batch_size: int = 16
+    learning_rate: float = 5e-4
+    batch_size: int = 8
     row_tokens: int | None = None
     dtype: str = "auto"
     untrained: bool = False
