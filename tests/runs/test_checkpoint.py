@@ -23,6 +23,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 from tests.ledgers import rounds_of
 
+from cotutor.climb import climb, parse_ladder
 from cotutor.config import TrainConfig, from_values
 from cotutor.errors import UserError
 from cotutor.runs import checkpoint
@@ -175,6 +176,59 @@ def test_whatever_the_method_a_run_that_was_stopped_goes_on(method, tmp_path):
         assert stop_after(1, config, tmp_path / "stopped", sign) == 130
     finish(config, tmp_path / "stopped")
     assert outcome(tmp_path / "stopped") == outcome(tmp_path / "whole")
+
+
+def test_a_run_that_is_stopped_in_its_last_round_ends_as_if_it_had_not_been(tmp_path, whole):
+    """It is over with the round; if it is measured already when the signal comes, that ends it at once."""
+    path = tmp_path / "run"
+    assert stop_after(6, config_of(), path, signal.SIGTERM) in (0, -signal.SIGTERM)
+    if not RunFolder(path).summary.exists():
+        finish(config_of(), path)
+    assert outcome(path) == whole
+
+
+LADDER = parse_ladder(
+    "two rungs",
+    """
+about: two rungs, the first of which chance masters
+settings: {}
+methods: {mutual: {}}
+rungs:
+  - {task: "babyai:GoToRedBallNoDists", frames: 512, mastered: 0.01}
+  - {task: "babyai:GoToRedBall", frames: 1024, mastered: 0.01}
+""",
+)
+
+
+def act_on_a_ladder(out: Path) -> None:
+    """Climbs, or goes on with a climb, as a process of its own."""
+    torch.set_num_threads(1)
+    settings = {name: value for name, value in SMALL.items() if name != "frames"}
+    assert len(list(climb(LADDER, out, settings, Console(quiet=True)))) == 2
+
+
+def climber_of(out: Path):
+    process = multiprocessing.get_context("fork").Process(target=act_on_a_ladder, args=(out,))
+    process.start()
+    return process
+
+
+def test_a_climb_that_is_killed_goes_on_in_the_middle_of_a_rung(tmp_path):
+    """The second rung is a run that goes on from another, and rehearses what that learnt."""
+    process = climber_of(tmp_path / "whole")
+    process.join(240)
+    second = tmp_path / "killed" / "02-GoToRedBall"
+    killed = climber_of(tmp_path / "killed")
+    while killed.is_alive() and rounds_of(second) < 2:
+        time.sleep(0.01)
+    killed.kill()
+    killed.join()
+    assert rounds_of(second) >= 2 and not RunFolder(second).summary.exists()
+    again = climber_of(tmp_path / "killed")
+    again.join(240)
+    assert process.exitcode == again.exitcode == 0
+    for rung in ("01-GoToRedBallNoDists", "02-GoToRedBall"):
+        assert outcome(tmp_path / "killed" / rung) == outcome(tmp_path / "whole" / rung)
 
 
 @pytest.mark.slow
