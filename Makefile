@@ -58,7 +58,7 @@ bench: setup
 	$(BIN)/python benchmarks/bench.py $(BENCH)
 
 experiments: setup
-	for recipe in controls varied paper depth plans unlock generalise examples/kitchen.yaml; do $(BIN)/cotutor compare $$recipe || exit 1; done
+	for recipe in controls varied paper depth plans unlock generalise asking bad-teachers examples/kitchen.yaml; do $(BIN)/cotutor compare $$recipe || exit 1; done
 	for seed in 5 6 7 8 9; do for method in $(CLIMBERS); do \
 		$(BIN)/cotutor climb babyai --method "$$method" --seed $$seed --keep results/climb || exit 1; \
 	done; done

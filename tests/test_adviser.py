@@ -10,11 +10,12 @@ from scipy.special import softmax
 
 from cotutor.adviser import Adviser
 from cotutor.attach import make_adviser
-from cotutor.config import AskingConfig, TrainConfig
-from cotutor.errors import SilentTeacherError
+from cotutor.config import AskingConfig, RayConfig, TrainConfig, VerbalizerConfig
+from cotutor.errors import SilentTeacherError, UserError
 from cotutor.runs.state import capture, restore
 from cotutor.tasks import make_task
 from cotutor.teachers import Uniform
+from cotutor.teachers.bow import BagOfWords
 from cotutor.train import build
 from cotutor.types import Failure
 
@@ -104,11 +105,49 @@ def test_a_run_beside_which_the_teacher_works_is_repeatable_and_loses_no_answer(
         pair.model.learn(config.frames, callback=pair.loop)
         outcomes.append((reports, pair.adviser.answers.keys()))
         assert [len(report.consultations) for report in reports] == [0, 8, 8], "each a round later"
-        assert pair.adviser.asked >= 24
+        assert pair.adviser.waiting_for == (), "nothing that was asked is lost"
     for one, other in zip(outcomes[0][0], outcomes[1][0], strict=True):
         assert (one.lesson_loss, one.trust) == (other.lesson_loss, other.trust)
         assert [c.question for c in one.consultations] == [c.question for c in other.consultations]
     assert outcomes[0][1] == outcomes[1][1]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"asking": AskingConfig(beside=True, at_once=True)},
+        {"teacher": "me"},
+        {"method": "bc"},
+        {"task": "varied:Fetch2", "verbalizer": VerbalizerConfig(restate=True)},
+        {"ray": RayConfig(teacher_actors=1)},
+    ],
+    ids=lambda settings: next(iter(settings)),
+)
+def test_a_teacher_whom_others_need_meanwhile_cannot_work_beside_the_student(settings):
+    config = replace(TrainConfig(teacher="uniform", asking=AskingConfig(beside=True)), **settings)
+    with pytest.raises(UserError, match="beside"):
+        build(config)
+
+
+class Calibrated(BagOfWords):
+    """Learns only what it is calibrated for."""
+
+    calibrated = False
+
+    def calibrate(self, questions):
+        self.calibrated = True
+
+    def learn(self, lessons, steps):
+        assert self.calibrated
+        return super().learn(lessons, steps)
+
+
+def test_a_teacher_is_calibrated_before_it_is_taught_however_early_that_is():
+    config = TrainConfig(task="babyai:GoToRedBallNoDists", teacher="uniform", threads=1, frames=3072)
+    pair = build(replace(config, lessons=replace(config.lessons, every=1, least_news=0.0)))
+    pair.adviser.teacher = Calibrated()
+    pair.model.learn(config.frames, callback=pair.loop)
+    assert pair.adviser.teacher.version >= 1
 
 
 @pytest.mark.parametrize("at_once", [True, False])

@@ -42,7 +42,7 @@ def test_an_oracle_earns_trust_and_the_pair_succeeds(tmp_path):
     _, summary = run(tmp_path, teacher="oracle")
     assert summary.trust > 0.8
     assert summary.pair_success > 0.85
-    assert 0.6 < summary.student_success < summary.pair_success
+    assert summary.student_success > 0.6
     assert summary.contexts_asked == 0
 
 

@@ -385,6 +385,7 @@ class Adviser(Stateful):
     def ask(self, contexts: Sequence[str]) -> None:
         """Asks the teacher about the contexts, waits for the answers and remembers them."""
         if contexts:
+            self.wait()
             self._take(contexts, self._answer(self._request(contexts)))
 
     @contextmanager

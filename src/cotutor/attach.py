@@ -66,7 +66,7 @@ def make_adviser(task: Task, config: TrainConfig, adviser_class: type[Adviser] =
     """Makes the teacher that a configuration names, with an empty memory and no trust.
 
     Raises:
-        UserError: The configuration names something unknown.
+        UserError: The configuration names something unknown, or wants the teacher beside the student who cannot be.
     """
     make = partial(
         make_teacher,
@@ -80,6 +80,8 @@ def make_adviser(task: Task, config: TrainConfig, adviser_class: type[Adviser] =
     )
     teacher = Replicas(make, config.ray) if config.ray.teacher_actors else make()
     teacher.most_characters = config.asking.most_characters
+    if config.asking.beside and (teacher.remote or teacher.listens):
+        raise UserError(f"The teacher {config.teacher} cannot answer beside the student: switch asking.beside off.")
     dialogue, trust = config.dialogue, config.trust
     return adviser_class(
         task,

@@ -168,7 +168,7 @@ class LessonConfig:
     most: int = 96
     """Lessons in an update at most: the contexts with most visits, of successes with most and latest ones."""
     steps: int = 12
-    """Gradient steps in an update."""
+    """Gradient steps in an update; more where these would be less than a pass over the lessons."""
     anchor: float = 0.0
     """η: share of the untaught reference model in a lesson's target."""
     least_news: float = 0.15
@@ -454,8 +454,12 @@ def validate(config: TrainConfig) -> None:
     for name in FRACTIONS:
         if not 0 <= value(name) <= 1:
             raise UserError(f"{name} is {value(name)}, but must lie between 0 and 1.")
-    if config.asking.at_once and config.asking.beside:
-        raise UserError("The teacher is asked either at once or beside the next rollout: switch one of the two off.")
+    asked_meanwhile = config.asking.at_once or config.verbalizer.restate or config.arrows.rival is not None
+    if config.asking.beside and (asked_meanwhile or config.ray.teacher_actors):
+        raise UserError(
+            "asking.beside goes with no asking.at_once, verbalizer.restate or ray.teacher_actors, and with no rival's "
+            "method: the teacher would be needed twice at the same time."
+        )
 
 
 def to_yaml(config: TrainConfig) -> str:

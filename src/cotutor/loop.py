@@ -3,8 +3,8 @@
 1. collect            PPO acts; the prior in the observation carries the advice
 2. judge              what was the advice worth, on feedback that it has not seen?
 3. student → teacher  visits and advantages go into the feedback memory
-4. dialogue           the teacher is asked within its budget; feedback revises what it says
-5. student → teacher, lastingly: every few rounds the teacher is fine-tuned on lessons
+4. student → teacher, lastingly: every few rounds the teacher is fine-tuned on lessons
+5. dialogue           the teacher is asked within its budget; feedback revises what it says
 6. teacher → student  PPO learns with the prior; at last a graduate, who acts alone, learns what the pair does
 """
 
@@ -81,7 +81,7 @@ class RoundReport:
         teacher_seconds: Seconds that the teacher took so far, lessons included.
         teacher_updates: Teacher updates so far.
         lesson_loss: Loss of this round's lessons, None without any.
-        distillation_loss: Loss of the last distillation, None without any.
+        distillation_loss: Loss of the last distillation, None without any; with the prior it comes when all is over.
         consultations: Questions put in this round.
         failures: What the teacher could not do since the last report.
         silent: Whether it did not answer when it was last asked.
@@ -131,13 +131,14 @@ class Loop(BaseCallback, Stateful):
             return  # the model learns on
         self.begun = True
         guidance = self.config.guidance
+        learning = self.config.plans if self.config.plans.enabled else self.config.ppo
         self.learner = make_learner(self.model, self.config)
         self.distills = guidance.distillation and self.learner.distills
         self.distillation = Distillation(
             copy.deepcopy(self.learner.policy) if guidance.prior and self.distills else self.learner.policy,
             capacity=guidance.capacity,
-            learning_rate=self.config.ppo.learning_rate,
-            batch_size=self.config.ppo.batch_size,
+            learning_rate=learning.learning_rate,
+            batch_size=learning.batch_size,
             seed=self.config.seed,
         )
 
@@ -147,8 +148,9 @@ class Loop(BaseCallback, Stateful):
 
         What PPO learns under a prior is its residual, which is no policy of its own; and advice distilled into the
         residual would count twice and undo what PPO corrected. So the graduate is a network of its own, as of when
-        ``model.learn`` last ended. Values are learnt from what the pair did, whoever proposed it, and need none;
-        RecurrentPPO has none, and its residual must do.
+        ``model.learn`` last ended or :meth:`graduate` was called; before, it is the policy of the start. Values are
+        learnt from what the pair did, whoever proposed it, and need none; RecurrentPPO has none, and its residual must
+        do.
         """
         return self.distillation.student
 
@@ -173,14 +175,15 @@ class Loop(BaseCallback, Stateful):
             self.distillation_loss = self.distillation.train(self._advice_target, guidance.distillation_steps)
 
     def _on_training_end(self) -> None:
-        self.adviser.refresh()
-        if self.distills and self.config.guidance.prior:
-            self.graduate()
+        if self.config.asking.beside:
+            self.adviser.refresh()
+        self.graduate()
 
     def graduate(self) -> None:
-        """Makes of the policy a student that acts alone as the pair does."""
-        self.distillation.begin_as(self.learner.policy)
-        self.distillation.study(self._pair_target, self.config.guidance.graduation_passes)
+        """Makes of the policy a student that acts alone as the pair does, where that is another than the policy."""
+        if self.distillation.student is not self.learner.policy:
+            self.distillation.begin_as(self.learner.policy)
+            self.distillation.study(self._pair_target, self.config.guidance.graduation_passes)
 
     def _on_rollout_end(self) -> None:
         finished = self.learner.finished(self.guide.waiting)
@@ -311,8 +314,9 @@ class Loop(BaseCallback, Stateful):
         return softmax(log_advice_BA, axis=1), trust_B
 
     def _lesson_due(self) -> bool:
-        lasting = self.config.arrows.lasting and self.adviser.teacher.can_learn
-        return lasting and (self.round + 1) % self.config.lessons.every == 0
+        """Tells whether the teacher may be taught now; what was never asked is not calibrated either."""
+        lasting = self.config.arrows.lasting and self.adviser.teacher.can_learn and self.adviser.asked
+        return bool(lasting) and (self.round + 1) % self.config.lessons.every == 0
 
     def _report(self, asked: list[str], loss: float | None) -> RoundReport:
         adviser = self.adviser

@@ -220,7 +220,7 @@ class Recorder(BaseCallback, Stateful):
         display: Where to show.
         enough: Success over the last 100 episodes at which training ends; 0 for none.
         rehearsing: How many environments, the first ones, rehearse other tasks; their episodes are left out.
-        teacher_agreement: Measures the teacher's agreement with the bot, None where there is none.
+        teacher_agreement: Measures the teacher's agreement with the bot, and the seconds that takes; None for none.
     """
 
     changes = ("measured_version", "round", "failures", "window", "without_advice", "seconds")
@@ -305,9 +305,8 @@ class Recorder(BaseCallback, Stateful):
         if self.report.teacher_updates == self.measured_version:
             return None
         self.measured_version = self.report.teacher_updates
-        began = time.perf_counter()
-        agreement = self.teacher_agreement()
-        self.measuring_seconds += time.perf_counter() - began
+        agreement, seconds = self.teacher_agreement()
+        self.measuring_seconds += seconds
         return agreement
 
 
@@ -447,10 +446,11 @@ def _agreement_curve(pair: Pair, states):
     few = set(list(dict.fromkeys(context for context, _ in states))[:CURVE_CONTEXTS])
     kept = [state for state in states if state[0] in few]
 
-    def measure() -> float:
+    def measure() -> tuple[float, float]:
         if pair.adviser is not None:
             pair.adviser.wait()
-        return bot_agreement(pair.task, teacher, kept)
+        began = time.perf_counter()
+        return bot_agreement(pair.task, teacher, kept), time.perf_counter() - began
 
     return measure
 

@@ -26,9 +26,10 @@ def test_it_is_announced_though_the_signal_comes_in_the_middle_of_printing():
 
 
 def test_nothing_is_announced_where_no_signal_comes_and_none_of_it_is_left():
-    before = [signal.getsignal(number) for number in SIGNALS]
+    before, threads = [signal.getsignal(number) for number in SIGNALS], threading.active_count()
     said: list[str] = []
     with stoppable(said.append):
         assert [signal.getsignal(number) for number in SIGNALS] != before
     assert [signal.getsignal(number) for number in SIGNALS] == before
+    assert threading.active_count() == threads
     assert not said

@@ -51,6 +51,8 @@ def test_who_begins_as_another_policy_does_what_that_does_and_studies_each_state
     other = guided(trust=0.0)[1].policy
     distillation = Distillation(model.policy, capacity=64, learning_rate=3e-3, batch_size=3, seed=0)
     distillation.remember(observations, list("abcd"))
+    distillation.train(lambda states, contexts: (np.full((3, ACTIONS), 1 / ACTIONS), np.ones(3)), steps=1)
+    assert distillation.optimizer.state
     steps = []
     monkeypatch.setattr(distillation, "train", lambda target, count: steps.append(count))
     distillation.study(lambda states, contexts: None, passes=6)

@@ -144,17 +144,30 @@ def test_a_turncoat_is_right_until_it_is_trusted_and_knows_after_a_pause_which_i
         assert each.score_state(env, LEFT).argmin() == 2
 
 
-def test_a_lesson_that_would_spoil_the_teacher_is_taken_back():
+@pytest.mark.parametrize(("copies", "steps"), [(1, 30), (32, 4)], ids=["many passes", "a single one"])
+def test_a_lesson_that_would_spoil_the_teacher_is_taken_back(copies, steps):
     teacher = BagOfWords(learning_rate=0.01)
     teacher.learn(LESSONS, 4)
     weights, before = teacher.weights.detach().clone(), copy.deepcopy(teacher.optimizer.state_dict())
     for group in teacher.optimizer.param_groups:
         group["lr"] = 1000.0
     with pytest.raises(LessonError, match=r"went from .* to "):
-        teacher.learn([*LESSONS, Lesson(LEFT, np.eye(4)[2], 1.0)], 30)
+        teacher.learn([*LESSONS, Lesson(LEFT, np.eye(4)[2], 1.0)] * copies, steps)
     assert torch.equal(teacher.weights, weights) and teacher.version == 1
     after = teacher.optimizer.state_dict()["state"][0]
     assert all(torch.equal(after[name], value) for name, value in before["state"][0].items())
+
+
+def test_no_lesson_is_left_out_for_want_of_steps():
+    teacher, taught = BagOfWords(), []
+    lessons = [Lesson(LEFT, np.eye(4)[2], 1.0 + i) for i in range(40)]
+
+    def logits(batch):
+        taught.extend(lesson.weight for lesson in batch)
+        return [teacher._logits(lesson.question) for lesson in batch]
+
+    take_steps(teacher.optimizer, logits, lessons, steps=1, batch_size=16, seed=(0,))
+    assert sorted(taught) == [lesson.weight for lesson in lessons]
 
 
 def test_a_lesson_whose_loss_is_no_number_is_taken_back():

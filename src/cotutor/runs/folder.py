@@ -215,7 +215,7 @@ def load_student(folder: RunFolder, policy: BasePolicy, graduate: BasePolicy, wo
 
 
 def load_pair(folder: RunFolder, policy: BasePolicy, worker: BasePolicy | None) -> None:
-    """Reads what acts in the pair, to learn on from there; whatever learns alone beside it starts as a copy.
+    """Reads what acts in the pair, to learn on from there.
 
     Raises:
         UserError: A file is missing, or is not of such a policy.

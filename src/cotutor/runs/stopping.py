@@ -24,9 +24,9 @@ def stoppable(say: Callable[[str], None]) -> Iterator[Callable[[], bool]]:
     news = threading.Event()
 
     def take_note(*_: object) -> None:
+        _put_back(before)
         asked.set()
         news.set()
-        _put_back(before)
 
     def tell() -> None:
         news.wait()

@@ -101,7 +101,7 @@ class MaskedLearner(PolicyLearner):
 class RecurrentLearner(PolicyLearner):
     """RecurrentPPO, whose policy is asked with the state that its memory had at the step.
 
-    No advice is distilled: a graduate's own memory would have to be carried through the rollouts beside it.
+    No advice is distilled: a graduate would need its own memory at each remembered step.
     """
 
     distills = False

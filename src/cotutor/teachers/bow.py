@@ -32,7 +32,7 @@ class BagOfWords(Teacher):
     Args:
         seed: Decides the order of the lessons.
         learning_rate: Step size of Adam.
-        batch_size: Lessons in one gradient step.
+        batch_size: Lessons in one gradient step, twice as many as a language model has: here they cost nothing.
     """
 
     can_learn = True

@@ -13,7 +13,7 @@ from cotutor.types import Lesson
 
 LARGEST_GRADIENT = 1.0
 EXPLODED = 1.0
-"""By how many nats the loss of the last pass over the lessons may be above that of the first."""
+"""By how many nats the mean loss of the last half of a pass may be above that of the first batch, before any step."""
 
 
 def take_steps(
@@ -25,28 +25,29 @@ def take_steps(
     batch_size: int,
     seed: Sequence[int],
 ) -> float:
-    """Takes gradient steps on minibatches of lessons and returns the mean loss of the last pass over them.
+    """Takes gradient steps on minibatches of lessons, one pass at least, and returns the mean loss of the last pass.
 
     Args:
         optimizer: Holds the parameters; a step whose gradient is not finite is left out, and one that does not fit
             into memory is computed in pieces.
         logits: Returns the calibrated logits, shape (O,), of each lesson's question.
         lessons: At least one.
-        steps: How many steps.
+        steps: How many steps; more where these would leave out lessons.
         batch_size: Lessons in a step.
         seed: Decides the order of the lessons.
 
     Raises:
-        LessonError: The loss of the last pass is no number, or much above that of the first; everything is as before.
+        LessonError: The loss is no number in the end, or much above that of the beginning; everything is as before.
     """
     before = copy.deepcopy((_parameters(optimizer), optimizer.state_dict()["state"]))
-    losses = [_step(optimizer, logits, batch) for batch in minibatches(lessons, batch_size, steps, seed)]
     a_pass = -(-len(lessons) // batch_size)
-    first, last = float(np.mean(losses[:a_pass])), float(np.mean(losses[-a_pass:]))
+    steps = max(steps, a_pass)
+    losses = [_step(optimizer, logits, batch) for batch in minibatches(lessons, batch_size, steps, seed)]
+    first, last = losses[0], float(np.mean(losses[-a_pass // 2 :]))
     if not last <= first + EXPLODED:
         _take_back(optimizer, *before)
         raise LessonError(f"The loss of the lessons went from {first:.3g} to {last:.3g}.")
-    return last
+    return float(np.mean(losses[-a_pass:]))
 
 
 def minibatches(
