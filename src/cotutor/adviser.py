@@ -390,13 +390,14 @@ class Adviser(Stateful):
 
     @contextmanager
     def clock(self) -> Iterator[None]:
-        """Counts the time and the tokens inside as the teacher's."""
+        """Counts the time and the tokens inside as the teacher's, but not those of what it answers meanwhile."""
         began, tokens = time.perf_counter(), self.teacher.tokens
         try:
             yield
         finally:
             self.seconds += time.perf_counter() - began
-            self.tokens += self.teacher.tokens - tokens
+            if self._waiting is None:
+                self.tokens += self.teacher.tokens - tokens
 
     def consultation(self, round_number: int, context: str) -> Consultation:
         """Returns the row of the ledger for a context that has been asked."""

@@ -315,8 +315,8 @@ class Loop(BaseCallback, Stateful):
 
     def _lesson_due(self) -> bool:
         """Tells whether the teacher may be taught now; what was never asked is not calibrated either."""
-        lasting = self.config.arrows.lasting and self.adviser.teacher.can_learn and self.adviser.asked
-        return bool(lasting) and (self.round + 1) % self.config.lessons.every == 0
+        lasting = self.config.arrows.lasting and self.adviser.teacher.can_learn and self.adviser.asked > 0
+        return lasting and (self.round + 1) % self.config.lessons.every == 0
 
     def _report(self, asked: list[str], loss: float | None) -> RoundReport:
         adviser = self.adviser
