@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -39,9 +40,13 @@ def take_turns(sides: Mapping[Name, Callable[[], float]], rounds: int) -> dict[N
 
 
 class Side:
-    """A run that goes on learning from one measurement to the next, ledger and progress included."""
+    """A run that goes on learning from one measurement to the next, ledger and progress included.
+
+    The graduate, who is taught once when a run ends, is not taught.
+    """
 
     def __init__(self, config: TrainConfig) -> None:
+        config = replace(config, guidance=replace(config.guidance, graduation_passes=0))
         self.folder = TemporaryDirectory()
         self.pair = build(config)
         self.pair.model.set_logger(Logger(self.folder.name, []))
