@@ -14,7 +14,7 @@ from tests.tiny import causal, save_tiny
 OPTIONS = (Option("turn left", 0), Option("turn right", 1), Option("go forward", 2))
 COLOURS = ("red", "green", "blue", "grey")
 SIDES = {"left": 0, "right": 1, "ahead": 2}
-FLOAT32 = LocalConfig(dtype="float32", learning_rate=1e-2)
+FLOAT32 = LocalConfig(dtype="float32", learning_rate=1e-2, batch_size=16)
 
 
 def question(colour: str, side: str) -> Question:
