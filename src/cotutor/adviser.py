@@ -436,9 +436,7 @@ class Adviser(Stateful):
         request = self._request(contexts)
         if self.asked:
             return request
-        count_C, rows = self.met.counts, self.met.rows
-        most_met = heapq.nsmallest(REFERENCE_CONTEXTS, rows, key=lambda context: (-count_C[rows[context]], context))
-        references = self.task.references(most_met)
+        references = self.task.references(self.met.most_counted(least=0.0)[:REFERENCE_CONTEXTS])
         return replace(request, references=[self.task.question(context) for context in references])
 
     def _answer(self, request: Request) -> Reply:

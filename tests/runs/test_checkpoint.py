@@ -75,8 +75,12 @@ def act(config: TrainConfig, path: Path, log: Path) -> None:
 
 
 def process_of(config: TrainConfig, path: Path):
-    """Starts :func:`act` with everything imported already, so that it is in the middle of its work at once."""
-    process = multiprocessing.get_context("fork").Process(target=act, args=(config, path, path.with_suffix(".log")))
+    return forked(act, config, path, path.with_suffix(".log"))
+
+
+def forked(work, *arguments):
+    """Starts a process with everything imported already, so that it is in the middle of its work at once."""
+    process = multiprocessing.get_context("fork").Process(target=work, args=arguments)
     process.start()
     return process
 
@@ -207,24 +211,18 @@ def act_on_a_ladder(out: Path) -> None:
     assert len(list(climb(LADDER, out, settings, Console(quiet=True)))) == 2
 
 
-def climber_of(out: Path):
-    process = multiprocessing.get_context("fork").Process(target=act_on_a_ladder, args=(out,))
-    process.start()
-    return process
-
-
 def test_a_climb_that_is_killed_goes_on_in_the_middle_of_a_rung(tmp_path):
     """The second rung is a run that goes on from another, and rehearses what that learnt."""
-    process = climber_of(tmp_path / "whole")
+    process = forked(act_on_a_ladder, tmp_path / "whole")
     process.join(240)
     second = tmp_path / "killed" / "02-GoToRedBall"
-    killed = climber_of(tmp_path / "killed")
+    killed = forked(act_on_a_ladder, tmp_path / "killed")
     while killed.is_alive() and rounds_of(second) < 2:
         time.sleep(0.01)
     killed.kill()
     killed.join()
     assert checkpoint.whole(RunFolder(second)) and not RunFolder(second).summary.exists()
-    again = climber_of(tmp_path / "killed")
+    again = forked(act_on_a_ladder, tmp_path / "killed")
     again.join(240)
     assert process.exitcode == again.exitcode == 0
     for rung in ("01-GoToRedBallNoDists", "02-GoToRedBall"):

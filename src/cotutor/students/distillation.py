@@ -59,10 +59,10 @@ class Distillation(Stateful):
         self.student.load_state_dict(policy.state_dict())
         self.optimizer = self._fresh_optimizer()
 
-    def study(self, target: Target, passes: int) -> float:
-        """Takes as many gradient steps as so many passes over the remembered states need; returns the mean loss."""
+    def study(self, target: Target, passes: int) -> None:
+        """Takes as many gradient steps as so many passes over the remembered states need."""
         remembered = min(self.seen, self.capacity)
-        return self.train(target, -(-passes * remembered // self.batch_size))
+        self.train(target, -(-passes * remembered // self.batch_size))
 
     def train(self, target: Target, steps: int) -> float:
         """Takes ``steps`` gradient steps and returns the mean loss, zero where nothing is trusted."""

@@ -43,11 +43,12 @@ def take_steps(
     a_pass = -(-len(lessons) // batch_size)
     steps = max(steps, a_pass)
     losses = [_step(optimizer, logits, batch) for batch in minibatches(lessons, batch_size, steps, seed)]
-    first, last = losses[0], float(np.mean(losses[-a_pass // 2 :]))
+    last_pass = losses[-a_pass:]
+    first, last = losses[0], float(np.mean(last_pass[a_pass // 2 :]))
     if not last <= first + EXPLODED:
         _take_back(optimizer, *before)
         raise LessonError(f"The loss of the lessons went from {first:.3g} to {last:.3g}.")
-    return float(np.mean(losses[-a_pass:]))
+    return float(np.mean(last_pass))
 
 
 def minibatches(
