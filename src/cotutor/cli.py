@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cotutor.config import TrainConfig, from_yaml, merge
+from cotutor.config import TrainConfig, from_values, from_yaml, merge
 from cotutor.errors import UserError
+from cotutor.zoo import read_zoo
 
 if TYPE_CHECKING:
     from cotutor.runs.folder import RunFolder
@@ -161,7 +162,8 @@ class Climb:
 class Train(TrainConfig):
     """Let a teacher and a student teach each other, and write a run's folder.
 
-    A YAML file of the same fields can be given with --config FILE; flags take precedence over it.
+    A YAML file of the same fields can be given with --config FILE, PPO's parameters as RL Baselines3 Zoo writes them
+    with --zoo FILE:ENTRY; flags take precedence over both.
     """
 
 
@@ -172,7 +174,7 @@ def main() -> None:
         print(f"cotutor {version('cotutor')}")
         return
     try:
-        arguments, defaults = _take_config(arguments)
+        arguments, defaults = _take_files(arguments)
         command = _parse(arguments, defaults)
         COMMANDS[type(command)](command)
     except UserError as error:
@@ -187,20 +189,33 @@ def main() -> None:
         sys.exit(1)
 
 
-def _take_config(arguments: list[str]) -> tuple[list[str], TrainConfig]:
-    """Takes ``--config FILE`` out of the arguments of ``train`` and returns the rest with the file's values."""
-    if not arguments or arguments[0] != "train":
+def _take_files(arguments: list[str]) -> tuple[list[str], TrainConfig]:
+    """Takes ``--config FILE`` and ``--zoo FILE`` out of the arguments of ``train``; returns the rest and their values.
+
+    What the configuration says takes precedence over the zoo's file.
+    """
+    if arguments[:1] != ["train"]:
         return arguments, TrainConfig()
+    arguments, zoo = _take(arguments, "--zoo")
+    arguments, config = _take(arguments, "--config")
+    values, left_out = read_zoo(zoo) if zoo else ({}, [])
+    if left_out:
+        console.print(escape(f"Left out of {zoo}: {', '.join(left_out)}."), highlight=False, soft_wrap=True)
+    defaults = from_values(values)
+    return arguments, from_yaml(Path(config), defaults) if config else defaults
+
+
+def _take(arguments: list[str], flag: str) -> tuple[list[str], str | None]:
+    """Takes a flag with its value out of the arguments."""
     for i, argument in enumerate(arguments):
         name, equals, value = argument.partition("=")
-        if name != "--config":
+        if name != flag:
             continue
         if not equals and i + 1 == len(arguments):
-            raise UserError("--config needs the name of a YAML file.")
-        path = Path(value if equals else arguments[i + 1])
+            raise UserError(f"{flag} needs the name of a YAML file.")
         rest = arguments[:i] + arguments[i + (1 if equals else 2) :]
-        return rest, from_yaml(path)
-    return arguments, TrainConfig()
+        return rest, value if equals else arguments[i + 1]
+    return arguments, None
 
 
 def _parse(arguments: list[str], defaults: TrainConfig) -> "Command":

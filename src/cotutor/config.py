@@ -469,7 +469,7 @@ def to_yaml(config: TrainConfig) -> str:
     return yaml.safe_dump(values, sort_keys=False)
 
 
-def from_yaml(path: Path) -> TrainConfig:
+def from_yaml(path: Path, defaults: TrainConfig = TrainConfig()) -> TrainConfig:
     """Reads a configuration; fields that are not named keep their defaults.
 
     Raises:
@@ -479,16 +479,16 @@ def from_yaml(path: Path) -> TrainConfig:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"The configuration {path} cannot be read: {error}.") from error
-    return from_values({} if values is None else values)
+    return from_values({} if values is None else values, defaults)
 
 
-def from_values(values: Any) -> TrainConfig:
+def from_values(values: Any, defaults: TrainConfig = TrainConfig()) -> TrainConfig:
     """Makes a configuration of a mapping as YAML gives it; fields that are not named keep their defaults.
 
     Raises:
         UserError: It is no mapping, names an unknown field, or a value is of another type.
     """
-    return _build(TrainConfig(), values, "")
+    return _build(defaults, values, "")
 
 
 def merge(*layers: dict[str, Any]) -> dict[str, Any]:
