@@ -50,7 +50,13 @@ check: setup
 test: check
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal -m "not slow"
 
-test-all: check docs
+# a server of others to be tested with, compiled once and kept out of our environment
+build/llama/stamp: $(VENV)/bin/python
+	$(PYTHON) -m venv build/llama
+	build/llama/bin/pip install --quiet 'llama-cpp-python[server]==0.3.36'
+	touch $@
+
+test-all: check docs build/llama/stamp
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal
 
 # with BENCH="--lamorel CHECKOUT" Lamorel's scorer is timed, too

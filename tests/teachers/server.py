@@ -5,10 +5,14 @@ log-probabilities of alternatives. What is sent to it is kept for the tests to l
 """
 
 import json
-from collections.abc import Iterator
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Lock, Thread
 from typing import Any
 
@@ -19,12 +23,18 @@ from cotutor.teachers.local import LocalTeacher
 
 @dataclass
 class Served:
-    """What a server can do and what happened to it."""
+    """What a server can do and what happened to it.
+
+    One that is ``displaced`` echoes what llama-cpp-python does: log-probabilities once the token has been read. One
+    that ``stops`` has nothing more to say after a prompt.
+    """
 
     teacher: LocalTeacher
     echoes: bool = True
+    displaced: bool = False
+    stops: bool = False
     alternatives: bool = True
-    constrains: bool = False
+    constrains: str = ""
     key: str | None = None
     failures: int = 0
     nonsense: bytes = b""
@@ -43,7 +53,11 @@ class Served:
         logprobs_TV = self.logprobs(tokens)
         new = int(logprobs_TV[-1].argmax())
         told = [None, *(float(logprobs_TV[t, token]) for t, token in enumerate([*tokens[1:], new]))]
+        if self.displaced:
+            told[1:-1] = [float(logprobs_TV[t, token]) for t, token in enumerate(tokens)][1:]
         texts = [tokenizer.decode([token]) for token in [*tokens, new]]
+        shown = slice(None, -1 if self.stops else None) if body.get("echo") else slice(-1, None)
+        texts, told = texts[shown], told[shown]
         echoed = {"tokens": texts, "token_logprobs": told, "top_logprobs": None, "text_offset": None}
         choice = {"index": 0, "text": "".join(texts), "finish_reason": "length"}
         return {"choices": [choice | {"logprobs": echoed if self.echoes else None}], **_usage(len(tokens))}
@@ -64,7 +78,7 @@ class Served:
 
     def constrained(self, tokens: list[int], demanded: dict[str, Any]) -> str:
         """Returns an answer that keeps to the schema: the entry drawn by the likelihood of its first token."""
-        schema = demanded["json_schema"]["schema"]
+        schema = demanded["schema"] if self.constrains == "json_object" else demanded["json_schema"]["schema"]
         (name,) = schema["required"]
         offered = schema["properties"][name]["enum"]
         tokenizer = self.teacher.prompter.tokenizer
@@ -99,6 +113,9 @@ def serve(teacher: LocalTeacher, **able: Any) -> Iterator[Served]:
                 return 401, {"error": {"message": "wrong key"}}
             if body["model"] != "tiny":
                 return 404, {"error": {"message": f"no model \x1b[31m{body['model']}"}}
+            demanded = body.get("response_format")
+            if demanded and served.constrains and demanded["type"] != served.constrains:
+                return 500, {"error": {"message": f"response_format.type should be {served.constrains}"}}
             if served.failures:
                 served.failures -= 1
                 return 503, {"error": {"message": "busy"}}
@@ -117,3 +134,33 @@ def serve(teacher: LocalTeacher, **able: Any) -> Iterator[Served]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@contextmanager
+def running(command: Sequence[Path | str], log: Path) -> Iterator[str]:
+    """Runs another program's server for a while, and gives its address."""
+    port = free_port()
+    with log.open("w") as output:
+        server = subprocess.Popen([*command, "--host", "127.0.0.1", "--port", str(port)], stdout=output, stderr=output)
+        try:
+            _wait_for(port, server)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
+
+
+def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
+    for _ in range(240):
+        with socket.socket() as trying:
+            if trying.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        assert server.poll() is None, "The server ended before it answered."
+        time.sleep(0.5)
+    raise TimeoutError("The server did not start.")

@@ -1,10 +1,8 @@
 """Teachers behind servers: a real model on the loopback interface, and everything that goes wrong there."""
 
-import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +13,14 @@ from scipy.stats import spearmanr
 from cotutor.config import ServedConfig
 from cotutor.embedded import embedded_model
 from cotutor.errors import UserError
-from cotutor.scoring.served import UnsupportedError, exact, letter, named, voting
+from cotutor.scoring.served import UnsupportedError, exact, json_schema, letter, named, voting
 from cotutor.tasks import make_task
 from cotutor.tasks.base import SpokenEnv
 from cotutor.teachers import make_teacher
 from cotutor.teachers.local import LocalConfig, LocalTeacher
 from cotutor.teachers.served import ServedTeacher
 from cotutor.types import Option, Question
-from tests.teachers.server import Served, serve
+from tests.teachers.server import Served, free_port, running, serve
 
 TASK = make_task("babyai:GoToRedBall")
 OPTIONS = (Option("turn left", 0), Option("turn right", 1), Option("go forward", 2))
@@ -74,6 +72,19 @@ def test_echoed_log_probabilities_are_those_of_the_same_model_here(local, served
     local.calibrate(questions)
     theirs, ours = asked.advice(questions, theirs), local.advice(questions, ours)
     assert min(spearmanr(t_O, o_O).statistic for t_O, o_O in zip(theirs, ours, strict=True)) >= 0.95
+
+
+def test_echoed_log_probabilities_are_those_of_the_same_model_where_it_has_nothing_more_to_say(local):
+    with serve(local, stops=True) as server:
+        (theirs_O,) = teacher(server, ServedConfig(how="exact", retries=0)).score([QUESTION])
+    np.testing.assert_allclose(theirs_O, local.score([QUESTION])[0], atol=1e-3)
+
+
+def test_log_probabilities_that_stand_at_the_wrong_tokens_are_not_believed(local):
+    with serve(local, displaced=True) as server:
+        assert teacher(server).way is letter
+        with pytest.raises(UserError, match=r"--served\.how exact"):
+            teacher(server, ServedConfig(how="exact", retries=0))
 
 
 def test_tokens_are_counted_as_the_server_counts_them(served):
@@ -137,13 +148,15 @@ def test_votes_are_counted_with_half_a_vote_for_each(local):
         np.testing.assert_allclose(np.exp(scores_O), np.array([0.5, 3.5, 0.5]) / 4.5)
 
 
-def test_answers_are_held_to_a_schema_where_the_server_can(local):
-    with serve(local, echoes=False, alternatives=False, constrains=True) as server:
+@pytest.mark.parametrize("form", ["json_schema", "json_object"])
+def test_answers_are_held_to_a_schema_where_the_server_can(local, form):
+    with serve(local, echoes=False, alternatives=False, constrains=form) as server:
         asked = teacher(server, ServedConfig(votes=4, retries=0))
         (scores_O,) = asked.score([QUESTION])
-        demanded = server.requests[-1]["response_format"]["json_schema"]
-        assert demanded["strict"]
-        assert sorted(demanded["schema"]["properties"]["choice"]["enum"]) == sorted(o.phrase for o in OPTIONS)
+        demanded = server.requests[-1]["response_format"]
+        schema = demanded["schema"] if form == "json_object" else demanded["json_schema"]["schema"]
+        assert sorted(schema["properties"]["choice"]["enum"]) == sorted(o.phrase for o in OPTIONS)
+        assert form == "json_object" or demanded["json_schema"]["strict"]
         assert np.exp(scores_O).sum() == pytest.approx(1)
         assert (np.exp(scores_O) * 5.5 - 0.5).round(6).tolist() in [
             [a, b, 4 - a - b] for a in range(5) for b in range(5 - a)
@@ -159,7 +172,7 @@ def test_what_keeps_to_no_schema_does_not_vote(local, said):
         server.chat = lambda _: {"choices": [{"index": 0, "message": {"role": "assistant", "content": said}}]}
         client = openai.OpenAI(base_url=server.url, api_key="none")
         with pytest.raises(UnsupportedError):
-            voting(2, constrained=True)(client, "tiny", "Which?", ["turn left", "turn right"])
+            voting(2, json_schema)(client, "tiny", "Which?", ["turn left", "turn right"])
 
 
 def _last_offered(body) -> str:
@@ -186,7 +199,7 @@ def test_questions_are_asked_at_the_same_time(served):
 
 
 def test_without_a_server_it_is_said_where_none_is():
-    url = f"http://127.0.0.1:{_free_port()}/v1"
+    url = f"http://127.0.0.1:{free_port()}/v1"
     with pytest.raises(UserError, match=f"There is no server at {url}"):
         ServedTeacher(f"tiny@{url}", TEMPLATE, QUICK)
 
@@ -302,36 +315,13 @@ def test_a_run_is_taught_by_a_server(served, tmp_path):
 
 
 def test_votes_of_a_real_server_of_transformers(tmp_path):
-    port = _free_port()
-    command = [str(Path(sys.executable).parent / "transformers"), "serve", "--host", "127.0.0.1", "--port", str(port)]
-    with (tmp_path / "log").open("w") as log:
-        server = subprocess.Popen([*command, "--device", "cpu"], stdout=log, stderr=log)
-        try:
-            _wait_for(port)
-            url = f"http://127.0.0.1:{port}/v1"
-            asked = ServedTeacher(f"{embedded_model()}@{url}", TEMPLATE, ServedConfig(votes=3, timeout=120.0))
-            assert asked.way not in (exact, letter)
-            (scores_O,) = asked.score([QUESTION])
-            assert np.exp(scores_O).sum() == pytest.approx(1.0)
-            assert asked.tokens > 100
-        finally:
-            server.terminate()
-            server.wait(timeout=30)
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
-
-
-def _wait_for(port: int) -> None:
-    for _ in range(240):
-        with socket.socket() as trying:
-            if trying.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.5)
-    raise TimeoutError("The server did not start.")
+    command = [Path(sys.executable).with_name("transformers"), "serve", "--device", "cpu"]
+    with running(command, tmp_path / "log") as url:
+        asked = ServedTeacher(f"{embedded_model()}@{url}", TEMPLATE, ServedConfig(votes=3, timeout=120.0))
+        assert asked.way not in (exact, letter)
+        (scores_O,) = asked.score([QUESTION])
+        assert np.exp(scores_O).sum() == pytest.approx(1.0)
+        assert asked.tokens > 100
 
 
 def test_a_vote_is_asked_for_with_the_phrases_in_every_order(served):

@@ -9,11 +9,12 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
+from typing import Any, cast
 
 import numpy as np
 from openai import OpenAI, omit
 from openai.types import CompletionUsage
-from openai.types.shared_params import ResponseFormatJSONSchema
+from openai.types.shared_params import ResponseFormatJSONObject, ResponseFormatJSONSchema
 
 from cotutor.types import FloatArray
 
@@ -22,6 +23,10 @@ TOP = 20
 
 HALF_A_VOTE = 0.5
 CHOICE = "choice"
+PROBE = ("Is snow black or white?\nAnswer:", ("white", "black"))
+TO_BE_CONTINUED = "Monday, Tuesday, Wednesday,"
+SAME = 0.5
+"""Nats by which two log-probabilities of the same token may differ, for servers compute coarsely."""
 
 
 class UnsupportedError(Exception):
@@ -42,6 +47,8 @@ class Heard:
 
 
 Way = Callable[[OpenAI, str, str, Sequence[str]], Heard]
+ResponseFormat = ResponseFormatJSONObject | ResponseFormatJSONSchema
+Schema = Callable[[Sequence[str]], ResponseFormat]
 
 
 def hear(way: Way, client: OpenAI, model: str, context: str, phrases: Sequence[str]) -> Heard:
@@ -61,6 +68,35 @@ def hear(way: Way, client: OpenAI, model: str, context: str, phrases: Sequence[s
     return heard
 
 
+def try_out(way: Way, client: OpenAI, model: str) -> Heard:
+    """Asks a question of no importance, to find out whether a server can be asked in one way.
+
+    Raises:
+        UnsupportedError: It cannot.
+        openai.OpenAIError: As in :func:`hear`.
+    """
+    heard = hear(way, client, model, *PROBE)
+    if way is exact and not _echoes_in_place(client, model):
+        raise UnsupportedError
+    return heard
+
+
+def _echoes_in_place(client: OpenAI, model: str) -> bool:
+    """Tells whether echoed log-probabilities stand at the tokens that they are of.
+
+    Those of llama-cpp-python are what the model says once it has read the token (its issue 1983). So a token that the
+    server wrote itself must be as likely as it said when it comes back as a part of the prompt.
+    """
+    written = client.completions.create(
+        model=model, prompt=TO_BE_CONTINUED, logprobs=1, max_tokens=1, temperature=0.0
+    ).choices[0]
+    if written.logprobs is None or not written.logprobs.token_logprobs or not written.text:
+        return False
+    (said,) = written.logprobs.token_logprobs
+    echoed = _echoed(client, model, TO_BE_CONTINUED + written.text, written.text)
+    return said is not None and abs(echoed.logprob - said) < SAME
+
+
 def exact(client: OpenAI, model: str, context: str, phrases: Sequence[str]) -> Heard:
     """Sums the log-probabilities of each phrase's tokens after the context, echoed by the server.
 
@@ -69,18 +105,30 @@ def exact(client: OpenAI, model: str, context: str, phrases: Sequence[str]) -> H
     Raises:
         UnsupportedError: The server does not echo log-probabilities, or no token begins where the phrase does.
     """
-    scores, tokens = [], 0
-    for phrase in phrases:
-        # one new token, for some servers take zero for no limit
-        reply = client.completions.create(
-            model=model, prompt=f"{context} {phrase}", echo=True, logprobs=1, max_tokens=1, temperature=0.0
-        )
-        told = reply.choices[0].logprobs
-        if told is None or not told.tokens or not told.token_logprobs:
-            raise UnsupportedError
-        scores.append(_ending(told.tokens[:-1], told.token_logprobs[:-1], f" {phrase}"))
-        tokens += _total(reply.usage)
-    return Heard(np.array(scores), tokens)
+    heard = [_echoed(client, model, f"{context} {phrase}", f" {phrase}") for phrase in phrases]
+    return Heard(np.array([each.logprob for each in heard]), sum(each.tokens for each in heard))
+
+
+@dataclass(frozen=True, slots=True)
+class Echoed:
+    """What came back for one prompt: the log-probability of its end, and the tokens that it took."""
+
+    logprob: float
+    tokens: int
+
+
+def _echoed(client: OpenAI, model: str, prompt: str, end: str) -> Echoed:
+    # one new token, for some servers take zero for no limit
+    reply = client.completions.create(model=model, prompt=prompt, echo=True, logprobs=1, max_tokens=1, temperature=0.0)
+    told = reply.choices[0].logprobs
+    if told is None or not told.tokens or not told.token_logprobs:
+        raise UnsupportedError
+    known = list(zip(told.tokens, told.token_logprobs, strict=True))
+    # where the model had nothing more to say there is no new token
+    logprob = next((total for told in (known[:-1], known) if (total := _ending(told, end)) is not None), None)
+    if logprob is None:
+        raise UnsupportedError
+    return Echoed(logprob, _total(reply.usage))
 
 
 def letter(client: OpenAI, model: str, context: str, phrases: Sequence[str]) -> Heard:
@@ -114,7 +162,7 @@ def letter(client: OpenAI, model: str, context: str, phrases: Sequence[str]) -> 
     return Heard(np.array(scores), _total(reply.usage))
 
 
-def voting(votes: int, constrained: bool = False) -> Way:
+def voting(votes: int, schema: Schema | None = None) -> Way:
     """Returns a way of asking that draws ``votes`` answers and counts for which phrase each is.
 
     An answer votes for the phrase that it names; one that names none or several does not vote. Each answer is asked for
@@ -124,14 +172,14 @@ def voting(votes: int, constrained: bool = False) -> Way:
 
     Args:
         votes: Answers drawn.
-        constrained: Whether the server shall hold answers to a JSON schema, which has the phrases as an enumeration.
-            If none of the answers is one, :class:`UnsupportedError` is raised.
+        schema: How the server is told to hold answers to a JSON schema, which has the phrases as an enumeration; it is
+            not by default. If none of the answers keeps to it, :class:`UnsupportedError` is raised.
     """
 
     def count(client: OpenAI, model: str, context: str, phrases: Sequence[str]) -> Heard:
         votes_O, tokens = np.zeros(len(phrases)), 0
         # an answer of constrained form that is cut would be none, and no token is shorter than a character
-        limit = 32 + max(map(len, phrases)) if constrained else 8 + 2 * max(len(phrase.split()) for phrase in phrases)
+        limit = 32 + max(map(len, phrases)) if schema else 8 + 2 * max(len(phrase.split()) for phrase in phrases)
         for vote in range(votes):
             first = vote % len(phrases)
             offered = [*phrases[first:], *phrases[:first]]
@@ -141,14 +189,14 @@ def voting(votes: int, constrained: bool = False) -> Way:
                 messages=[{"role": "user", "content": asked}],
                 max_tokens=limit,
                 temperature=1.0,
-                response_format=_schema(offered) if constrained else omit,
+                response_format=schema(offered) if schema else omit,
             )
             answer = reply.choices[0].message.content or ""
-            choice = _chosen(answer, phrases) if constrained else named(answer, phrases)
+            choice = _chosen(answer, phrases) if schema else named(answer, phrases)
             if choice is not None:
                 votes_O[choice] += 1
             tokens += _total(reply.usage)
-        if constrained and not votes_O.any():
+        if schema and not votes_O.any():
             raise UnsupportedError
         counts_O = votes_O + HALF_A_VOTE
         return Heard(np.log(counts_O / counts_O.sum()), tokens)
@@ -156,15 +204,25 @@ def voting(votes: int, constrained: bool = False) -> Way:
     return count
 
 
-def _schema(phrases: Sequence[str]) -> ResponseFormatJSONSchema:
+def json_schema(phrases: Sequence[str]) -> ResponseFormat:
     """Returns a demand for an object whose only entry is one of the phrases."""
+    return ResponseFormatJSONSchema(
+        type="json_schema", json_schema={"name": CHOICE, "strict": True, "schema": _object(phrases)}
+    )
+
+
+def llama_schema(phrases: Sequence[str]) -> ResponseFormat:
+    """Returns the same demand in the form of llama.cpp, the only one that llama-cpp-python knows."""
+    return cast(ResponseFormat, {"type": "json_object", "schema": _object(phrases)})
+
+
+def _object(phrases: Sequence[str]) -> dict[str, Any]:
     choice = {"type": "string", "enum": list(phrases)}
-    schema = {"type": "object", "properties": {CHOICE: choice}, "required": [CHOICE], "additionalProperties": False}
-    return {"type": "json_schema", "json_schema": {"name": CHOICE, "strict": True, "schema": schema}}
+    return {"type": "object", "properties": {CHOICE: choice}, "required": [CHOICE], "additionalProperties": False}
 
 
 def _chosen(answer: str, phrases: Sequence[str]) -> int | None:
-    """Returns which phrase stands in an answer that was held to :func:`_schema`, None if it was not."""
+    """Returns which phrase stands in an answer that was held to a schema, None if it was not."""
     try:
         said = json.loads(answer)
     except ValueError:
@@ -180,16 +238,16 @@ def named(answer: str, phrases: Sequence[str]) -> int | None:
     return phrases.index(whole[0]) if len(whole) == 1 else None
 
 
-def _ending(tokens: Sequence[str], logprobs: Sequence[float | None], phrase: str) -> float:
-    """Returns the log-probability of the last tokens, which together are the phrase."""
+def _ending(told: Sequence[tuple[str, float | None]], end: str) -> float | None:
+    """Returns the log-probability of the last tokens, which together are the end, None if there are none such."""
     written, total = "", 0.0
-    for token, logprob in zip(reversed(tokens), reversed(logprobs), strict=True):
+    for token, logprob in reversed(told):
         if logprob is None:
-            break
+            return None
         written, total = token + written, total + logprob
-        if written == phrase:
+        if written == end:
             return total
-    raise UnsupportedError
+    return None
 
 
 def _total(usage: CompletionUsage | None) -> int:

@@ -2,9 +2,9 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,14 +14,24 @@ from scipy.special import softmax
 
 from cotutor.config import ServedConfig
 from cotutor.errors import SilentTeacherError, UserError
-from cotutor.scoring.served import Heard, UnsupportedError, Way, exact, hear, letter, voting
+from cotutor.scoring.served import (
+    Heard,
+    UnsupportedError,
+    Way,
+    exact,
+    hear,
+    json_schema,
+    letter,
+    llama_schema,
+    try_out,
+    voting,
+)
 from cotutor.teachers.base import Teacher
 from cotutor.teachers.bounded import bounded_client
 from cotutor.teachers.calibration import CALIBRATION, Calibration
 from cotutor.text import plain
 from cotutor.types import FloatArray, Question
 
-PROBE = ("Is snow black or white?\nAnswer:", ("white", "black"))
 KEY, URL = "OPENAI_API_KEY", "OPENAI_BASE_URL"
 
 
@@ -71,11 +81,10 @@ class ServedTeacher(Teacher):
         return self._tokens
 
     def score(self, questions: Sequence[Question]) -> list[FloatArray]:
-        ask = partial(self._ask, self.way)
         contexts = [self.template.replace("{context}", question.context) for question in questions]
         phrases = [[option.phrase for option in question.options] for question in questions]
         with ThreadPoolExecutor(self.config.concurrency) as asking:
-            heard = list(asking.map(ask, contexts, phrases))
+            heard = list(asking.map(self._ask, contexts, phrases))
         self._tokens += sum(each.tokens for each in heard)
         return [each.scores_O for each in heard]
 
@@ -95,23 +104,33 @@ class ServedTeacher(Teacher):
     def _choose_way(self) -> tuple[Way, int]:
         """Tries the ways of asking, the most exact first; returns the first that works and the tokens that it took."""
         votes = self.config.votes
-        ways = {"exact": exact, "letter": letter, "schema": voting(votes, constrained=True), "votes": voting(votes)}
-        if self.config.how != "auto":
-            ways = {self.config.how: ways[self.config.how]}
+        ways = [
+            ("exact", exact),
+            ("letter", letter),
+            ("schema", voting(votes, json_schema)),
+            ("schema", voting(votes, llama_schema)),
+            ("votes", voting(votes)),
+        ]
+        *others, last = [way for name, way in ways if self.config.how in ("auto", name)]
         client = self.client.with_options(max_retries=0)
-        *others, last = ways.values()
         for way in others:
             try:
-                return way, hear(way, client, self.model, *PROBE).tokens
+                return way, try_out(way, client, self.model).tokens
             except (openai.APIConnectionError, openai.AuthenticationError, openai.PermissionDeniedError) as error:
                 raise self._failed(error) from error
             except (UnsupportedError, openai.APIStatusError):
                 continue
-        return last, self._ask(last, *PROBE).tokens
+        with self._explaining():
+            return last, try_out(last, self.client, self.model).tokens
 
-    def _ask(self, way: Way, context: str, phrases: Sequence[str]) -> Heard:
+    def _ask(self, context: str, phrases: Sequence[str]) -> Heard:
+        with self._explaining():
+            return hear(self.way, self.client, self.model, context, phrases)
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
         try:
-            return hear(way, self.client, self.model, context, phrases)
+            yield
         except UnsupportedError as error:
             raise SilentTeacherError(
                 "not understood",
