@@ -356,6 +356,11 @@ class Adviser(Stateful):
         """Takes note of something that the teacher could not do."""
         self._failures.append(failure)
 
+    def fell_silent(self, error: SilentTeacherError) -> None:
+        """Takes note that the teacher does not answer; it is left alone for a while."""
+        self.breaker.failed()
+        self.fail(Failure(error.kind, str(error)))
+
     def failures(self) -> list[Failure]:
         """Returns what the teacher could not do since this was last called."""
         failures, self._failures = self._failures, []
@@ -366,8 +371,7 @@ class Adviser(Stateful):
         try:
             yield
         except SilentTeacherError as error:
-            self.breaker.failed()
-            self.fail(Failure(error.kind, str(error)))
+            self.fell_silent(error)
         else:
             self.breaker.answered()
 

@@ -155,6 +155,12 @@ class ServedConfig:
     """Seconds to wait for an answer."""
     retries: int = 4
     """How often a request that failed is repeated, with growing pauses."""
+    weights: str = ""
+    """Folder of the model that the server serves, if lessons shall train it: here, and the server loads what was learnt
+    (vLLM with --enable-lora)."""
+    adapters: str = ""
+    """Folder for that, under a path at which the server can read it; by default one that goes with the run, for a
+    server on this machine."""
 
 
 @dataclass(frozen=True)

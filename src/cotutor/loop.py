@@ -22,7 +22,7 @@ from stable_baselines3.common.policies import BasePolicy
 
 from cotutor.adviser import Adviser
 from cotutor.config import TrainConfig
-from cotutor.errors import LessonError
+from cotutor.errors import LessonError, SilentTeacherError
 from cotutor.evaluation import Actor, pair_actor, student_actor
 from cotutor.lessons import make_lessons, news, plan_lessons
 from cotutor.memory import AdvantageScale
@@ -279,24 +279,30 @@ class Loop(BaseCallback, Stateful):
     def teach(self) -> float | None:
         """Fine-tunes the teacher on lessons, if they say news; feedback that made them is not counted again.
 
-        An update that would spoil the teacher is taken back and noted, and its feedback stays.
+        An update that would spoil the teacher is taken back and noted, and its feedback stays; likewise where a server
+        does not answer.
         """
         adviser, config = self.adviser, self.config.lessons
         contexts = plan_lessons(adviser, config)
         if not contexts:
             return None
+        adviser.wait()
+        adviser.collect()
         stale = [
             c for c in contexts if c not in adviser.answers or adviser.answers[c].version < adviser.teacher.version
         ]
-        adviser.ask(stale)
-        lessons = make_lessons(adviser, contexts, config)
-        if news(adviser, lessons) < config.least_news:
-            return None
         try:
+            adviser.ask(stale)
+            lessons = make_lessons(adviser, contexts, config)
+            if news(adviser, lessons) < config.least_news:
+                return None
             with adviser.clock():
                 loss = adviser.teacher.learn(lessons, config.steps)
         except LessonError as error:
             adviser.fail(Failure("update taken back", str(error)))
+            return None
+        except SilentTeacherError as error:
+            adviser.fell_silent(error)
             return None
         if config.of == "feedback":
             adviser.settle(contexts)

@@ -45,7 +45,40 @@ def test_the_oldest_states_are_forgotten():
     assert sorted(distillation.states["image"][:, 0]) == [1, 2, 3]
 
 
-def test_who_begins_as_another_policy_does_what_that_does_and_studies_each_state_as_often_as_said(monkeypatch):
+def test_room_grows_with_what_is_remembered_and_keeps_it():
+    distillation = Distillation(guided(trust=0.0)[1].policy, capacity=1000, learning_rate=1e-3, batch_size=8, seed=0)
+    for number in range(40):
+        distillation.remember({"image": np.full((3, 2), number)}, [str(number)] * 3)
+    assert distillation.remembered == len(distillation.contexts) == 120
+    assert 120 <= len(distillation.states["image"]) < 200
+    assert distillation.states["image"][:120, 0].astype(str).tolist() == distillation.contexts
+
+
+def test_a_studied_student_does_what_it_was_shown_having_seen_each_state_once_a_pass(monkeypatch):
+    guide, model = guided(trust=0.0)
+    observations = guide.reset()
+    distillation = Distillation(model.policy, capacity=64, learning_rate=3e-3, batch_size=3, seed=0)
+    distillation.remember(observations, list("0123"))
+    asked: list[str] = []
+
+    def target(states, contexts):
+        asked.extend(contexts)
+        return np.eye(ACTIONS)[[int(context) % 3 for context in contexts]], np.ones(len(contexts))
+
+    taken: list[np.ndarray] = []
+    step = distillation._step
+    monkeypatch.setattr(
+        distillation, "_step", lambda states, rows, weights: (taken.append(rows), step(states, rows, weights))
+    )
+    distillation.study(target, passes=40)
+    assert asked == list("0123"), "targets do not change, and are looked up once"
+    assert [len(rows) for rows in taken] == [3, 1] * 40
+    assert all(np.concatenate(taken[i : i + 2]).sum(axis=0).tolist()[:3] == [2, 1, 1] for i in range(0, 80, 2))
+    shown = policy_probabilities(model.policy, {**observations, PRIOR: np.zeros_like(observations[PRIOR])})
+    assert shown.argmax(axis=1).tolist() == [0, 1, 2, 0]
+
+
+def test_who_begins_as_another_policy_does_what_that_does():
     guide, model = guided(trust=0.0)
     observations = guide.reset()
     other = guided(trust=0.0)[1].policy
@@ -53,10 +86,6 @@ def test_who_begins_as_another_policy_does_what_that_does_and_studies_each_state
     distillation.remember(observations, list("abcd"))
     distillation.train(lambda states, contexts: (np.full((3, ACTIONS), 1 / ACTIONS), np.ones(3)), steps=1)
     assert distillation.optimizer.state
-    steps = []
-    monkeypatch.setattr(distillation, "train", lambda target, count: steps.append(count))
-    distillation.study(lambda states, contexts: None, passes=6)
-    assert steps == [8], "24 states in batches of three"
     with torch.no_grad():
         for parameter in other.parameters():
             parameter.add_(0.1)

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,6 +17,7 @@ from threading import Lock, Thread
 from typing import Any
 
 import torch
+from peft import PeftModel
 
 from cotutor.teachers.local import LocalTeacher
 
@@ -33,6 +34,7 @@ class Served:
     echoes: bool = True
     displaced: bool = False
     stops: bool = False
+    adapts: bool = False
     alternatives: bool = True
     constrains: str = ""
     key: str | None = None
@@ -41,16 +43,42 @@ class Served:
     kind: str = "application/json"
     url: str = ""
     requests: list[dict[str, Any]] = field(default_factory=list)
+    adapted: PeftModel | None = None
     lock: Lock = field(default_factory=Lock)
 
-    def logprobs(self, tokens: list[int]) -> torch.Tensor:
-        with self.lock, torch.no_grad():
-            return self.teacher.model(torch.tensor([tokens])).logits[0].float().log_softmax(-1)  # pyright: ignore
+    @property
+    def models(self) -> list[str]:
+        return ["tiny", *(self.adapted.peft_config if self.adapted else [])]
+
+    def logprobs(self, tokens: list[int], model: str = "tiny") -> torch.Tensor:
+        with self.lock, torch.no_grad(), ExitStack() as stack:
+            if self.adapted is not None and model == "tiny":
+                stack.enter_context(self.adapted.disable_adapter())
+            elif self.adapted is not None:
+                self.adapted.set_adapter(model)
+            answering: Any = self.adapted or self.teacher.model
+            return answering(torch.tensor([tokens])).logits[0].float().log_softmax(-1)
+
+    def load(self, body: dict[str, Any]) -> tuple[int, str]:
+        """Loads LoRA matrices as vLLM does."""
+        name, path = body["lora_name"], body["lora_path"]
+        if not (Path(path) / "adapter_config.json").exists():
+            return 404, f"Loading lora {name} failed: No adapter found for {path}"
+        if self.adapted is None:
+            self.adapted = PeftModel.from_pretrained(self.teacher.model, path, adapter_name=name)
+        else:
+            self.adapted.load_adapter(path, adapter_name=name)
+        return 200, f"Success: LoRA adapter '{name}' added successfully."
+
+    def unload(self, body: dict[str, Any]) -> tuple[int, str]:
+        assert self.adapted is not None
+        self.adapted.delete_adapter(body["lora_name"])
+        return 200, f"Success: LoRA adapter '{body['lora_name']}' removed successfully."
 
     def completion(self, body: dict[str, Any]) -> dict[str, Any]:
         tokenizer = self.teacher.prompter.tokenizer
         tokens = tokenizer(body["prompt"])["input_ids"]
-        logprobs_TV = self.logprobs(tokens)
+        logprobs_TV = self.logprobs(tokens, body["model"])
         new = int(logprobs_TV[-1].argmax())
         told = [None, *(float(logprobs_TV[t, token]) for t, token in enumerate([*tokens[1:], new]))]
         if self.displaced:
@@ -100,7 +128,7 @@ def serve(teacher: LocalTeacher, **able: Any) -> Iterator[Served]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             served.requests.append(body)
-            status, answer = self.answer(body)
+            status, answer = self.adapt(body) if "lora_name" in body else self.answer(body)
             sent = served.nonsense or json.dumps(answer).encode()
             self.send_response(status)
             self.send_header("Content-Type", served.kind)
@@ -108,10 +136,15 @@ def serve(teacher: LocalTeacher, **able: Any) -> Iterator[Served]:
             self.end_headers()
             self.wfile.write(sent)
 
+        def adapt(self, body: dict[str, Any]) -> tuple[int, Any]:
+            if not served.adapts:
+                return 404, {"detail": "Not Found"}
+            return served.load(body) if self.path == "/v1/load_lora_adapter" else served.unload(body)
+
         def answer(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
             if served.key and self.headers["Authorization"] != f"Bearer {served.key}":
                 return 401, {"error": {"message": "wrong key"}}
-            if body["model"] != "tiny":
+            if body["model"] not in served.models:
                 return 404, {"error": {"message": f"no model \x1b[31m{body['model']}"}}
             demanded = body.get("response_format")
             if demanded and served.constrains and demanded["type"] != served.constrains:

@@ -41,18 +41,24 @@ class Distillation(Stateful):
         self.optimizer = self._fresh_optimizer()
         self.random = np.random.default_rng(seed)
         self.states: States = {}
-        self.contexts: list[str] = [""] * capacity
+        self.contexts: list[str] = []
         self.seen = 0
 
     def remember(self, states: States, contexts: Sequence[str]) -> None:
         """Remembers N states: arrays of shape (N, ...) by name, and their contexts."""
         places = (self.seen + np.arange(len(contexts))) % self.capacity
+        self.seen += len(contexts)
         for name, values in states.items():
-            self.states.setdefault(name, np.zeros((self.capacity, *values.shape[1:]), dtype=values.dtype))
+            self.states[name] = _with_room(self.states.get(name, values[:0]), self.remembered, self.capacity)
             self.states[name][places] = values
+        self.contexts += [""] * (self.remembered - len(self.contexts))
         for place, context in zip(places, contexts, strict=True):
             self.contexts[place] = context
-        self.seen += len(contexts)
+
+    @property
+    def remembered(self) -> int:
+        """How many states are remembered."""
+        return min(self.seen, self.capacity)
 
     def begin_as(self, policy: BasePolicy) -> None:
         """Makes the student a copy of a policy of the same shape, which has learnt nothing here yet."""
@@ -60,20 +66,28 @@ class Distillation(Stateful):
         self.optimizer = self._fresh_optimizer()
 
     def study(self, target: Target, passes: int) -> None:
-        """Takes as many gradient steps as so many passes over the remembered states need."""
-        remembered = min(self.seen, self.capacity)
-        self.train(target, -(-passes * remembered // self.batch_size))
+        """Takes so many passes over the remembered states, whose targets, unlike in :meth:`train`, do not change."""
+        targets = [target(*self._at(places)) for places in self._batches(np.arange(self.remembered))]
+        target_NA, weight_N = (np.concatenate(parts) for parts in zip(*targets, strict=True))
+        for _ in range(passes):
+            for places in self._batches(self.random.permutation(self.remembered)):
+                self._step(self._at(places)[0], target_NA[places], weight_N[places])
 
     def train(self, target: Target, steps: int) -> float:
         """Takes ``steps`` gradient steps and returns the mean loss, zero where nothing is trusted."""
         losses = []
         for _ in range(steps):
-            places = self.random.integers(0, min(self.seen, self.capacity), self.batch_size)
-            states = {name: values[places] for name, values in self.states.items()}
-            target_BA, weight_B = target(states, [self.contexts[place] for place in places])
+            states, contexts = self._at(self.random.integers(0, self.remembered, self.batch_size))
+            target_BA, weight_B = target(states, contexts)
             if weight_B.any():
                 losses.append(self._step(states, target_BA, weight_B))
         return float(np.mean(losses)) if losses else 0.0
+
+    def _at(self, places: NDArray[np.integer]) -> tuple[States, list[str]]:
+        return {name: values[places] for name, values in self.states.items()}, [self.contexts[n] for n in places]
+
+    def _batches(self, places: NDArray[np.integer]) -> list[NDArray[np.integer]]:
+        return np.array_split(places, range(self.batch_size, len(places), self.batch_size))
 
     def _fresh_optimizer(self) -> torch.optim.Adam:
         return torch.optim.Adam(self.student.parameters(), lr=self.learning_rate, eps=1e-5)
@@ -90,3 +104,12 @@ class Distillation(Stateful):
         torch.nn.utils.clip_grad_norm_(self.student.parameters(), 0.5)
         self.optimizer.step()
         return float(loss.detach())
+
+
+def _with_room(values: NDArray[Any], needed: int, capacity: int) -> NDArray[Any]:
+    """Returns an array with room for so many entries at least, at best for half as many more, the old ones in front."""
+    if needed <= len(values):
+        return values
+    roomy = np.zeros((min(capacity, needed + needed // 2), *values.shape[1:]), dtype=values.dtype)
+    roomy[: len(values)] = values
+    return roomy

@@ -79,7 +79,7 @@ def make_teacher(
     if name in ("smollm2", "untrained"):
         return _local(embedded_model(progress), task, seed, dtype, restate, shots, untrained=name == "untrained")
     if name.startswith(SERVED):
-        return _served(name.removeprefix(SERVED), task, shots, served)
+        return _served(name.removeprefix(SERVED), task, seed, dtype, shots, served or ServedConfig())
     if name.startswith("hf:") or Path(name).is_dir():
         return _local(name.removeprefix("hf:"), task, seed, dtype, restate, shots)
     if is_own(name):
@@ -101,10 +101,12 @@ def _local(
     return Restating(teacher, task.meanings) if restate else teacher
 
 
-def _served(name: str, task: Task, shots: int, config: ServedConfig | None) -> Teacher:
+def _served(name: str, task: Task, seed: int, dtype: str, shots: int, config: ServedConfig) -> Teacher:
     from cotutor.teachers.served import ServedTeacher  # noqa: PLC0415
+    from cotutor.teachers.swapping import Swapping  # noqa: PLC0415
 
-    return ServedTeacher(name, _template(task, shots), config)
+    template = _template(task, shots)
+    return Swapping(name, template, config, seed, dtype) if config.weights else ServedTeacher(name, template, config)
 
 
 def _template(task: Task, shots: int) -> str:

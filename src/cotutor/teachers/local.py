@@ -126,7 +126,7 @@ class LocalTeacher(Teacher):
 
     def learn(self, lessons: Sequence[Lesson], steps: int) -> float:
         loss = take_steps(
-            self.optimizer or self._start_learning(),
+            self.optimizer or self.start_learning(),
             self._logits,
             lessons,
             steps=steps,
@@ -154,7 +154,7 @@ class LocalTeacher(Teacher):
         if isinstance(self.model, PeftModel):
             self.model, self.optimizer = self.model.unload(), None
         if (folder / ADAPTER).exists():
-            optimizer = self._start_learning()
+            optimizer = self.start_learning()
             set_peft_model_state_dict(self.model, load_file(folder / ADAPTER))
             optimizer.load_state_dict(optimizer.state_dict() | {"state": _nested(load_file(folder / OPTIMIZER))})
 
@@ -202,8 +202,8 @@ class LocalTeacher(Teacher):
         """Returns (scores - bias) / temperature, shape (O,)."""
         return (scores_O - scores_O.new_tensor(self.calibration.of(question))) / self.config.temperature
 
-    def _start_learning(self) -> torch.optim.Adam:
-        """Adds LoRA matrices and their optimiser."""
+    def start_learning(self) -> torch.optim.Adam:
+        """Adds LoRA matrices, which change nothing yet, and their optimiser."""
         self.optimizer = torch.optim.Adam(self.add_lora(), lr=self.config.learning_rate)
         return self.optimizer
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -36,7 +37,7 @@ KEY, URL = "OPENAI_API_KEY", "OPENAI_BASE_URL"
 
 
 class ServedTeacher(Teacher):
-    """A model on a server, whose weights cannot be trained from here: feedback reaches it by its prompt or not at all.
+    """A model on a server, whose weights are not trained: feedback reaches it by its prompt or not at all.
 
     Key and address are read from the environment (``OPENAI_API_KEY``, ``OPENAI_BASE_URL``). A server whose address is
     part of the name gets no key: names stand in the folders of runs, and those come from other people, too. Requests
@@ -81,10 +82,13 @@ class ServedTeacher(Teacher):
         return self._tokens
 
     def score(self, questions: Sequence[Question]) -> list[FloatArray]:
+        return self._score(questions, self.model)
+
+    def _score(self, questions: Sequence[Question], model: str) -> list[FloatArray]:
         contexts = [self.template.replace("{context}", question.context) for question in questions]
         phrases = [[option.phrase for option in question.options] for question in questions]
         with ThreadPoolExecutor(self.config.concurrency) as asking:
-            heard = list(asking.map(self._ask, contexts, phrases))
+            heard = list(asking.map(partial(self._ask, model), contexts, phrases))
         self._tokens += sum(each.tokens for each in heard)
         return [each.scores_O for each in heard]
 
@@ -123,9 +127,9 @@ class ServedTeacher(Teacher):
         with self._explaining():
             return last, try_out(last, self.client, self.model).tokens
 
-    def _ask(self, context: str, phrases: Sequence[str]) -> Heard:
+    def _ask(self, model: str, context: str, phrases: Sequence[str]) -> Heard:
         with self._explaining():
-            return hear(self.way, self.client, self.model, context, phrases)
+            return hear(self.way, self.client, model, context, phrases)
 
     @contextmanager
     def _explaining(self) -> Iterator[None]:
