@@ -10,7 +10,7 @@ from scipy.special import softmax
 
 from cotutor.adviser import Adviser
 from cotutor.attach import make_adviser
-from cotutor.config import AskingConfig, RayConfig, TrainConfig, VerbalizerConfig
+from cotutor.config import AskingConfig, DialogueConfig, RayConfig, TrainConfig, VerbalizerConfig
 from cotutor.errors import SilentTeacherError, UserError
 from cotutor.runs.state import capture, restore
 from cotutor.tasks import make_task
@@ -40,6 +40,36 @@ class Biased(Uniform):
 
     def advice(self, questions, scores):
         return [softmax(scores_O * (1 - self.bias)) for scores_O in scores]
+
+
+class Imitator(Uniform):
+    """Prefers what the last example before a question says, and without one nothing."""
+
+    def score(self, questions):
+        last = [question.context.split("\n\n")[-2:-1] for question in questions]
+        return [
+            3.0 * np.array([any(example.endswith(f" {option.phrase}") for example in examples) for option in q.options])
+            for q, examples in zip(questions, last, strict=True)
+        ]
+
+    def advice(self, questions, scores):
+        return [softmax(scores_O) for scores_O in scores]
+
+
+def test_examples_tell_a_teacher_what_helped_in_the_contexts_most_alike():
+    near, far, new = (
+        f"Mission: go to the red ball. The red ball is {where}." for where in ("left", "on top", "left too")
+    )
+    config = TrainConfig(teacher="uniform", dialogue=DialogueConfig(examples=1, shrinkage=0.0))
+    asking = make_adviser(TASK, config)
+    asking.teacher = Imitator()
+    unclear = "Mission: go to the red ball. The red ball is left too, far."
+    contexts = [context for context in (near, far, unclear) for _ in range(2)]
+    asking.memory.record(contexts, np.array([1, 0, 2, 0, 0, 0]), np.array([1.0, -1.0, 1.0, -1.0, 1.0, 1.0]))
+    asking.ask([new, near])
+    assert asking.advice(new, None)[1].argmax() == 1, "what is most alike, and of which a gain is known"
+    assert asking.answers[new].own_O == pytest.approx(np.full(3, 1 / 3)), "its own advice is what it says unasked"
+    assert asking.answers[near].advice_O.argmax() == 2, "a context is no example of itself"
 
 
 def test_nothing_is_asked_at_once_before_the_teacher_is_calibrated():

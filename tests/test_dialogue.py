@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from cotutor.dialogue import ask_again, revise, with_feedback
-from cotutor.teachers.base import Teacher
+from cotutor.dialogue import likeness, revise, with_examples, with_feedback
 from cotutor.types import Feedback, Option, Question
 
 ADVICE = np.array([0.2, 0.3, 0.5])
@@ -42,17 +41,16 @@ def test_feedback_in_words_names_what_was_tried():
     assert prompted.options == QUESTION.options
 
 
-class Reader(Teacher):
-    """Prefers what it reads to have worked."""
+def test_examples_come_before_the_question_and_the_most_alike_last():
+    other = Question("A door is ahead.", QUESTION.options)
+    examples = [(QUESTION, np.array([0.1, 0.4])), (other, np.array([0.3, -0.1]))]
+    asked = with_examples(Question("A wall is near.", QUESTION.options), examples, "Next action:")
+    assert asked.context == (
+        "A door is ahead.\nNext action: turn left\n\nA wall is ahead.\nNext action: go forward\n\nA wall is near."
+    )
+    assert asked.options == QUESTION.options
 
-    def score(self, questions):
-        return [np.array([float(f"{o.phrase}: tried" in q.context) for o in q.options]) for q in questions]
 
-    def advice(self, questions, scores):
-        return [np.exp(s) / np.exp(s).sum() for s in scores]
-
-
-def test_the_teacher_reads_the_feedback_when_asked_again():
-    feedback = Feedback(*(np.array(v) for v in ([3.0, 0.0], [0.0, 0.0], [0.0, 0.0], [3.0, 0.0])))
-    [answer] = ask_again(Reader(), [QUESTION], [feedback])
-    assert answer[0] > answer[1]
+def test_likeness_is_the_share_of_common_words():
+    assert likeness("A wall is ahead.", "a WALL, ahead") == pytest.approx(3 / 4)
+    assert likeness("one", "two") == likeness("", "") == 0.0

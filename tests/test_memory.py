@@ -25,6 +25,11 @@ def test_feedback_is_shrunken_and_relative_to_the_visit_weighted_mean():
     assert feedback.worked_O == pytest.approx([2, 0, 0])
 
 
+def test_without_shrinkage_what_was_never_tried_still_has_no_advantage():
+    feedback = memory_of([("c", 0, 1.0), ("c", 1, -1.0)], shrinkage=0.0).feedback(QUESTION)
+    assert feedback.advantage_O == pytest.approx([1.0, -1.0, 0.0])
+
+
 def test_a_critic_that_is_too_high_does_not_make_the_unvisited_look_best():
     feedback = memory_of([("c", 0, -5.0), ("c", 0, -5.0), ("c", 1, -5.0)]).feedback(QUESTION)
     assert feedback.advantage_O == pytest.approx([0, 0, 0])

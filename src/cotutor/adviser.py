@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import gymnasium as gym
@@ -14,16 +15,18 @@ from scipy.special import softmax
 
 from cotutor.breaker import Breaker
 from cotutor.config import AskingConfig, DialogueConfig
-from cotutor.dialogue import ask_again, revise
+from cotutor.dialogue import likeness, revise, with_examples, with_feedback
 from cotutor.errors import SilentTeacherError
 from cotutor.memory import ContextSums, FeedbackMemory, Successes
 from cotutor.stateful import Stateful
 from cotutor.tasks.base import Task
 from cotutor.teachers.base import Teacher
 from cotutor.trust import Trust
-from cotutor.types import Consultation, Failure, Feedback, FloatArray, Question
+from cotutor.types import Consultation, Failure, FloatArray, Question
 
 LOG_FLOOR = 1e-4
+EXAMPLE_CONTEXTS = 512
+"""Examples are looked for among so many contexts, those tried most."""
 REFERENCE_CONTEXTS = 64
 """The teacher is calibrated on so many contexts at most."""
 TINY = np.finfo(float).tiny
@@ -53,12 +56,12 @@ class Request:
 
     Attributes:
         questions: The questions.
-        feedback: The feedback on them that it shall read; nothing where it shall read none.
+        prompted: The same with what the student says to them, to be asked once more; nothing where it says nothing.
         references: The questions that it is calibrated on first; nothing where it is calibrated already.
     """
 
     questions: list[Question]
-    feedback: list[Feedback]
+    prompted: list[Question]
     references: list[Question]
 
 
@@ -424,11 +427,35 @@ class Adviser(Stateful):
         self.memory.forget(list(contexts))
         self.refresh()
 
+    @property
+    def _prompts(self) -> bool:
+        """Whether the student's feedback is written into the teacher's prompt."""
+        return bool(self.depth) and (self.dialogue.channel != "reweight" or self.dialogue.examples > 0)
+
     def _request(self, contexts: Sequence[str]) -> Request:
         questions = [self.task.question(context) for context in contexts]
-        prompted = self.depth and self.dialogue.channel != "reweight"
-        feedback = [self.memory.feedback(question) for question in questions] if prompted else []
-        return Request(questions, feedback, references=[])
+        prompted = [self._prompted(question) for question in questions] if self._prompts else []
+        return Request(questions, prompted, references=[])
+
+    def _prompted(self, question: Question) -> Question:
+        """Returns a question as it is asked once more: with what was tried there, and examples of what helped."""
+        prompted = question
+        if self.dialogue.channel != "reweight":
+            prompted = with_feedback(question, self.memory.feedback(question))
+        if self.dialogue.examples:
+            prompted = with_examples(prompted, self._examples(question), self.task.cue)
+        return prompted
+
+    def _examples(self, question: Question) -> list[tuple[Question, FloatArray]]:
+        """Returns the most alike of the contexts tried most, with the advantages there, of which one is a gain."""
+        tried = self.memory.sums.most_counted(least=1.0)[:EXAMPLE_CONTEXTS]
+        alike = sorted(tried, key=lambda context: -likeness(context, question.context))
+        gained = (
+            (other, advantage_O)
+            for other in map(self.task.question, alike)
+            if other.context != question.context and (advantage_O := self.memory.feedback(other).advantage_O).max() > 0
+        )
+        return list(islice(gained, self.dialogue.examples))
 
     def _calibrating(self, contexts: Sequence[str]) -> Request:
         """Returns a request for training, the first of which calibrates the teacher.
@@ -444,13 +471,15 @@ class Adviser(Stateful):
         return replace(request, references=[self.task.question(context) for context in references])
 
     def _answer(self, request: Request) -> Reply:
-        """Asks the teacher, and once more with feedback if there is any; touches nothing of the adviser's."""
+        """Asks the teacher, and once more with what the student says; touches nothing of the adviser's."""
         began, tokens = time.perf_counter(), self.teacher.tokens
         if request.references:
             self.teacher.calibrate(request.references)
         scores = self.teacher.score(request.questions)
         own = self.teacher.advice(request.questions, scores)
-        advice = ask_again(self.teacher, request.questions, request.feedback) if request.feedback else own
+        advice = own
+        if request.prompted:
+            advice = self.teacher.advice(request.prompted, self.teacher.score(request.prompted))
         answers = [Answer(*each, self.teacher.version) for each in zip(scores, own, advice, strict=True)]
         return Reply(answers, bool(request.references), time.perf_counter() - began, self.teacher.tokens - tokens)
 
@@ -495,7 +524,7 @@ class Adviser(Stateful):
         answer = self.answers.get(context)
         if answer is None:
             return 1.0
-        if answer.version == self.teacher.version and self.dialogue.channel == "reweight":
+        if answer.version == self.teacher.version and not self._prompts:
             return 0.0
         entropy = -float((answer.advice_O * np.log(np.maximum(answer.advice_O, 1e-12))).sum())
         return entropy / float(np.log(len(answer.advice_O)))

@@ -87,6 +87,8 @@ class DialogueConfig:
     """Exchanges in a dialogue; 0 for none."""
     channel: Literal["reweight", "prompt", "both"] = "reweight"
     """Feedback re-weights the advice, is written into the teacher's prompt, or both."""
+    examples: int = 0
+    """Worked examples in a question: what helped the student most in so many contexts most like this one."""
     beta: float = 0.5
     """β of the mirror-descent step, in units of the running standard deviation of the advantage."""
     clip: float = 4.0
@@ -369,6 +371,7 @@ AT_LEAST = {
     "ppo.epochs": 1,
     "asking.most_characters": 100,
     "dialogue.depth": 0,
+    "dialogue.examples": 0,
     "dialogue.shrinkage": 0,
     "trust.shrinkage": 0,
     "trust.trial_every": 0,

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import softmax
 
-from cotutor.teachers.base import Teacher
+from cotutor.tasks.words import split
 from cotutor.types import Feedback, FloatArray, Question
 
 
@@ -37,7 +37,19 @@ def with_feedback(question: Question, feedback: Feedback) -> Question:
     return Question("\n".join([question.context, *lines]), question.options)
 
 
-def ask_again(teacher: Teacher, questions: Sequence[Question], feedback: Sequence[Feedback]) -> list[FloatArray]:
-    """Holds an exchange by prompt: the teacher reads the feedback in words and answers once more."""
-    prompted = [with_feedback(question, answer) for question, answer in zip(questions, feedback, strict=True)]
-    return teacher.advice(prompted, teacher.score(prompted))
+def with_examples(question: Question, examples: Sequence[tuple[Question, FloatArray]], cue: str) -> Question:
+    """Returns the question after others to which the student knows the answer, the most alike last.
+
+    Args:
+        question: What is to be answered.
+        examples: Other questions with the advantages Â that were measured there, shape (O,), the most alike first.
+        cue: What a language model reads between a context and its answer.
+    """
+    told = [f"{q.context}\n{cue} {q.options[int(advantage_O.argmax())].phrase}" for q, advantage_O in examples]
+    return Question("\n\n".join([*reversed(told), question.context]), question.options)
+
+
+def likeness(one: str, other: str) -> float:
+    """Returns the share of the words of two texts that both have (Jaccard's index)."""
+    words, others = set(split(one)), set(split(other))
+    return len(words & others) / max(1, len(words | others))

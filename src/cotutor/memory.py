@@ -194,7 +194,7 @@ class FeedbackMemory(Stateful):
         seen_A = np.maximum(visits_A, 1e-9)
         mean_A = stats_AS[:, TOTAL] / seen_A
         centre = stats_AS[:, TOTAL].sum() / max(visits_A.sum(), 1e-9)
-        advantage_A = visits_A / (visits_A + self.shrinkage) * (mean_A - centre)
+        advantage_A = visits_A / np.maximum(visits_A + self.shrinkage, 1e-9) * (mean_A - centre)
         spread_A = np.sqrt(np.maximum(stats_AS[:, SQUARES] / seen_A - mean_A**2, 0.0))
         actions = [option.action for option in question.options]
         return Feedback(visits_A[actions], advantage_A[actions], spread_A[actions], stats_AS[actions, WORKED])
