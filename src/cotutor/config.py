@@ -193,10 +193,10 @@ class GuidanceConfig:
     """Teach a graduate, who acts alone, what the pair does; without the prior, the policy itself what is advised."""
     distillation_steps: int = 8
     """Without the prior: gradient steps of distillation before each rollout."""
-    graduation_passes: int = 4
-    """With it: passes over the remembered states in which the graduate learns when training is over."""
-    capacity: int = 16384
-    """States remembered for distillation."""
+    graduation_passes: int = 16
+    """With it: passes at most over the remembered states, in which the graduate learns when training is over."""
+    capacity: int = 131_072
+    """States remembered for distillation, of some 0.3 kB each, 2 kB with a map."""
 
 
 @dataclass(frozen=True)

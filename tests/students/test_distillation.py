@@ -68,14 +68,16 @@ def test_a_studied_student_does_what_it_was_shown_having_seen_each_state_once_a_
     taken: list[np.ndarray] = []
     step = distillation._step
     monkeypatch.setattr(
-        distillation, "_step", lambda states, rows, weights: (taken.append(rows), step(states, rows, weights))
+        distillation, "_step", lambda states, rows, weights: (taken.append(rows), step(states, rows, weights))[1]
     )
-    distillation.study(target, passes=40)
+    distillation.study(target, passes=4)
     assert asked == list("0123"), "targets do not change, and are looked up once"
-    assert [len(rows) for rows in taken] == [3, 1] * 40
-    assert all(np.concatenate(taken[i : i + 2]).sum(axis=0).tolist()[:3] == [2, 1, 1] for i in range(0, 80, 2))
+    assert [len(rows) for rows in taken] == [3, 1] * 4
+    assert all(np.concatenate(taken[i : i + 2]).sum(axis=0).tolist()[:3] == [2, 1, 1] for i in range(0, 8, 2))
+    distillation.study(target, passes=2000)
+    assert len(taken) < 4000, "it ends when there is nothing left to learn"
     shown = policy_probabilities(model.policy, {**observations, PRIOR: np.zeros_like(observations[PRIOR])})
-    assert shown.argmax(axis=1).tolist() == [0, 1, 2, 0]
+    assert shown[range(4), [0, 1, 2, 0]].min() > 0.95
 
 
 def test_who_begins_as_another_policy_does_what_that_does():

@@ -6,12 +6,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import entr
 from stable_baselines3.common.policies import BasePolicy
 
 from cotutor.stateful import Stateful
 from cotutor.students.policies import PRIOR, as_tensors, categorical
 
 States = dict[str, NDArray[Any]]
+CLOSE = 0.01
+"""A student that differs from its target by so many nats does the same."""
 Target = Callable[[States, Sequence[str]], tuple[NDArray[np.floating], NDArray[np.floating]]]
 """Gives what is to be learnt in B states with their contexts: probabilities, shape (B, A), and weights, shape (B,)."""
 
@@ -66,12 +69,18 @@ class Distillation(Stateful):
         self.optimizer = self._fresh_optimizer()
 
     def study(self, target: Target, passes: int) -> None:
-        """Takes so many passes over the remembered states, whose targets, unlike in :meth:`train`, do not change."""
+        """Takes so many passes over the remembered states at most, whose targets, unlike in :meth:`train`, stay.
+
+        It ends as soon as the student does what it is shown: KL(target‖π_θ) below :data:`CLOSE` in the mean of a pass.
+        """
         targets = [target(*self._at(places)) for places in self._batches(np.arange(self.remembered))]
         target_NA, weight_N = (np.concatenate(parts) for parts in zip(*targets, strict=True))
+        entropy = float(entr(target_NA).sum(axis=1).mean())
         for _ in range(passes):
-            for places in self._batches(self.random.permutation(self.remembered)):
-                self._step(self._at(places)[0], target_NA[places], weight_N[places])
+            batches = self._batches(self.random.permutation(self.remembered))
+            losses = [self._step(self._at(places)[0], target_NA[places], weight_N[places]) for places in batches]
+            if np.mean(losses) - entropy < CLOSE:
+                return
 
     def train(self, target: Target, steps: int) -> float:
         """Takes ``steps`` gradient steps and returns the mean loss, zero where nothing is trusted."""
