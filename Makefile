@@ -51,7 +51,7 @@ test: check
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal -m "not slow"
 
 # a server of others to be tested with, compiled once and kept out of our environment
-build/llama/stamp: $(VENV)/bin/python
+build/llama/stamp: | $(VENV)/bin/python
 	$(PYTHON) -m venv build/llama
 	build/llama/bin/pip install --quiet 'llama-cpp-python[server]==0.3.36'
 	touch $@
@@ -64,7 +64,7 @@ bench: setup
 	$(BIN)/python benchmarks/bench.py $(BENCH)
 
 experiments: setup
-	for recipe in controls varied paper depth plans unlock generalise asking bad-teachers examples/kitchen.yaml; do $(BIN)/cotutor compare $$recipe || exit 1; done
+	for recipe in controls varied paper depth plans unlock generalise asking graduate bad-teachers examples/kitchen.yaml; do $(BIN)/cotutor compare $$recipe || exit 1; done
 	for seed in 5 6 7 8 9; do for method in $(CLIMBERS); do \
 		$(BIN)/cotutor climb babyai --method "$$method" --seed $$seed --keep results/climb || exit 1; \
 	done; done

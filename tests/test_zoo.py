@@ -60,6 +60,12 @@ def test_a_number_that_falls_stays_what_it_is_at_the_start_and_that_is_said(path
     assert left_out == ["policy", "the fall of learning_rate"]
 
 
+def test_names_that_are_no_words_are_left_out_too(tmp_path):
+    path = tmp_path / "ppo.yml"
+    path.write_text("A: {1: 2, off: 3, gamma: 0.5}\n")
+    assert read_zoo(str(path)) == ({"ppo": {"gamma": 0.5}}, ["1", "False"])
+
+
 def test_the_only_entry_needs_no_name(tmp_path):
     path = tmp_path / "own:ppo.yml"
     path.write_text("My-v0: {n_envs: 4}\n")
@@ -75,6 +81,8 @@ def test_the_only_entry_needs_no_name(tmp_path):
         ("A: {n_steps: 2.5}", "", "n_steps is 2.5, which is no whole number"),
         ("A: {n_steps: .inf}", "", "n_steps is inf, which is no whole number"),
         ("A: {gamma: [0.9]}", "", "which is no number"),
+        (f"A: {{gamma: 1{'0' * 400}}}", "", "which is no number"),
+        ("A: {gamma: 2001-99-99}", "", "cannot be read"),
         ("A: 3", "", "must be a mapping"),
         ("- 1", "", "must be a mapping"),
         ("A: !!python/object:os.system {}", "", "cannot be read"),

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any
 
 import gymnasium as gym
@@ -20,6 +19,7 @@ from cotutor.errors import SilentTeacherError
 from cotutor.memory import ContextSums, FeedbackMemory, Successes
 from cotutor.stateful import Stateful
 from cotutor.tasks.base import Task
+from cotutor.tasks.words import split
 from cotutor.teachers.base import Teacher
 from cotutor.trust import Trust
 from cotutor.types import Consultation, Failure, FloatArray, Question
@@ -302,7 +302,7 @@ class Adviser(Stateful):
         """Returns the contexts worth asking about, by visits x uncertainty, within the budget of a round.
 
         A context never asked is wholly uncertain. One that an older version answered is as uncertain as its advice has
-        entropy. One that the present version answered is not asked again.
+        entropy. One that the present version answered is not asked again, unless feedback is in the prompt.
         """
         budget = min(self._budget(), len(self.met.rows))
         if not budget:
@@ -434,28 +434,31 @@ class Adviser(Stateful):
 
     def _request(self, contexts: Sequence[str]) -> Request:
         questions = [self.task.question(context) for context in contexts]
-        prompted = [self._prompted(question) for question in questions] if self._prompts else []
-        return Request(questions, prompted, references=[])
+        return Request(questions, self._prompted(questions) if self._prompts else [], references=[])
 
-    def _prompted(self, question: Question) -> Question:
-        """Returns a question as it is asked once more: with what was tried there, and examples of what helped."""
-        prompted = question
+    def _prompted(self, questions: list[Question]) -> list[Question]:
+        """Returns questions as they are asked once more: with what was tried there, and examples of what helped."""
+        prompted = questions
         if self.dialogue.channel != "reweight":
-            prompted = with_feedback(question, self.memory.feedback(question))
-        if self.dialogue.examples:
-            prompted = with_examples(prompted, self._examples(question), self.task.cue)
-        return prompted
+            prompted = [with_feedback(question, self.memory.feedback(question)) for question in questions]
+        if not self.dialogue.examples:
+            return prompted
+        known = {
+            other: set(split(other.context))
+            for other in map(self.task.question, self.memory.sums.most_counted(least=1.0)[:EXAMPLE_CONTEXTS])
+            if self.memory.feedback(other).advantage_O.max() > 0
+        }
+        return [
+            with_examples(asked, self._examples(question.context, known), self.task.cue)
+            for question, asked in zip(questions, prompted, strict=True)
+        ]
 
-    def _examples(self, question: Question) -> list[tuple[Question, FloatArray]]:
-        """Returns the most alike of the contexts tried most, with the advantages there, of which one is a gain."""
-        tried = self.memory.sums.most_counted(least=1.0)[:EXAMPLE_CONTEXTS]
-        alike = sorted(tried, key=lambda context: -likeness(context, question.context))
-        gained = (
-            (other, advantage_O)
-            for other in map(self.task.question, alike)
-            if other.context != question.context and (advantage_O := self.memory.feedback(other).advantage_O).max() > 0
-        )
-        return list(islice(gained, self.dialogue.examples))
+    def _examples(self, context: str, known: dict[Question, set[str]]) -> list[tuple[Question, FloatArray]]:
+        """Returns the known questions most alike, but not the same, with the advantages there."""
+        words = set(split(context))
+        others = [question for question in known if question.context != context]
+        alike = heapq.nlargest(self.dialogue.examples, others, key=lambda other: likeness(known[other], words))
+        return [(other, self.memory.feedback(other).advantage_O) for other in alike]
 
     def _calibrating(self, contexts: Sequence[str]) -> Request:
         """Returns a request for training, the first of which calibrates the teacher.

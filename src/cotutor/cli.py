@@ -162,8 +162,8 @@ class Climb:
 class Train(TrainConfig):
     """Let a teacher and a student teach each other, and write a run's folder.
 
-    A YAML file of the same fields can be given with --config FILE, PPO's parameters as RL Baselines3 Zoo writes them
-    with --zoo FILE:ENTRY; flags take precedence over both.
+    A YAML file of the same fields can be given with --config FILE, PPO's parameters and frames as RL Baselines3 Zoo
+    writes them with --zoo FILE:ENTRY; flags take precedence over both.
     """
 
 
@@ -198,11 +198,11 @@ def _take_files(arguments: list[str]) -> tuple[list[str], TrainConfig]:
         return arguments, TrainConfig()
     arguments, zoo = _take(arguments, "--zoo")
     arguments, config = _take(arguments, "--config")
-    values, left_out = read_zoo(zoo) if zoo else ({}, [])
+    values, left_out = read_zoo(zoo) if zoo is not None else ({}, [])
     if left_out:
         console.print(escape(f"Left out of {zoo}: {', '.join(left_out)}."), highlight=False, soft_wrap=True)
     defaults = from_values(values)
-    return arguments, from_yaml(Path(config), defaults) if config else defaults
+    return arguments, from_yaml(Path(config), defaults) if config is not None else defaults
 
 
 def _take(arguments: list[str], flag: str) -> tuple[list[str], str | None]:

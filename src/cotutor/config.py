@@ -7,6 +7,7 @@ from typing import Any, Literal
 import yaml
 
 from cotutor.errors import UserError
+from cotutor.reading import read_yaml
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ class DialogueConfig:
     channel: Literal["reweight", "prompt", "both"] = "reweight"
     """Feedback re-weights the advice, is written into the teacher's prompt, or both."""
     examples: int = 0
-    """Worked examples in a question: what helped the student most in so many contexts most like this one."""
+    """Worked examples in a question: what helped the student most in so many contexts most like this one; none where
+    feedback does not revise advice."""
     beta: float = 0.5
     """β of the mirror-descent step, in units of the running standard deviation of the advantage."""
     clip: float = 4.0
@@ -407,7 +409,7 @@ AT_LEAST = {
     "llm_policy.batch_size": 2,
     "llm_policy.epochs": 1,
 }
-AT_MOST = {"shots": 8}
+AT_MOST = {"shots": 8, "dialogue.examples": 8}
 POSITIVE = (
     "ppo.learning_rate",
     "dialogue.beta",
@@ -484,10 +486,7 @@ def from_yaml(path: Path, defaults: TrainConfig = TrainConfig()) -> TrainConfig:
     Raises:
         UserError: The file cannot be read, is no mapping, or names an unknown field.
     """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"The configuration {path} cannot be read: {error}.") from error
+    values = read_yaml("configuration", path)
     return from_values({} if values is None else values, defaults)
 
 

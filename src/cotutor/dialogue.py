@@ -1,11 +1,11 @@
 """The dialogue: the teacher advises, the student answers with feedback, the teacher revises."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 import numpy as np
 from scipy.special import softmax
 
-from cotutor.tasks.words import split
 from cotutor.types import Feedback, FloatArray, Question
 
 
@@ -49,7 +49,6 @@ def with_examples(question: Question, examples: Sequence[tuple[Question, FloatAr
     return Question("\n\n".join([*reversed(told), question.context]), question.options)
 
 
-def likeness(one: str, other: str) -> float:
+def likeness(words: AbstractSet[str], others: AbstractSet[str]) -> float:
     """Returns the share of the words of two texts that both have (Jaccard's index)."""
-    words, others = set(split(one)), set(split(other))
     return len(words & others) / max(1, len(words | others))

@@ -9,7 +9,7 @@
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,18 +109,25 @@ class Loop(BaseCallback, Stateful):
         guide: The environment that carries the advice; the model must learn on it.
         config: The run.
         on_round: Called with a report at the end of every round.
+        on_graduation: Called when training is over and the student begins to learn to act alone.
     """
 
     changes = ("adviser", "scale", "round", "distillation", "distillation_loss")
 
     def __init__(
-        self, adviser: Adviser, guide: GuidedVecEnv, config: TrainConfig, on_round=lambda report: None
+        self,
+        adviser: Adviser,
+        guide: GuidedVecEnv,
+        config: TrainConfig,
+        on_round: Callable[[RoundReport], None] = lambda report: None,
+        on_graduation: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__()
         self.adviser = adviser
         self.guide = guide
         self.config = config
         self.on_round = on_round
+        self.on_graduation = on_graduation
         self.scale = AdvantageScale(config.dialogue.scale_floor)
         self.round = 0
         self.distillation_loss: float | None = None
@@ -182,6 +189,7 @@ class Loop(BaseCallback, Stateful):
     def graduate(self) -> None:
         """Makes of the policy a student that acts alone as the pair does, where that is another than the policy."""
         if self.distillation.student is not self.learner.policy:
+            self.on_graduation()
             self.distillation.begin_as(self.learner.policy)
             self.distillation.study(self._pair_target, self.config.guidance.graduation_passes)
 
@@ -288,6 +296,8 @@ class Loop(BaseCallback, Stateful):
             return None
         adviser.wait()
         adviser.collect()
+        if adviser.breaker.open:
+            return None
         stale = [
             c for c in contexts if c not in adviser.answers or adviser.answers[c].version < adviser.teacher.version
         ]

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 
@@ -62,3 +63,16 @@ def read_json(kind: type[Kind], path: Path) -> Kind:
         ValueError: It is no JSON, or not of this kind.
     """
     return checked(kind, json.loads(path.read_text(encoding="utf-8")))
+
+
+def read_yaml(what: str, path: Path) -> Any:
+    """Returns what a file of YAML says.
+
+    Raises:
+        UserError: It cannot be read, or is none.
+    """
+    with reading(what, path):
+        try:
+            return yaml.safe_load(path.read_text(encoding="utf-8"))
+        except yaml.YAMLError as error:
+            raise ValueError(error) from error

@@ -397,6 +397,8 @@ def carry_out(
                 rounds.on_round = recorder.keep
                 callbacks.append(rounds)
             callbacks.append(recorder)
+            if pair.loop is not None:
+                pair.loop.on_graduation = partial(display.say, "The student learns what the pair does, to act alone.")
             teacher = None if pair.adviser is None else pair.adviser.teacher
             pair.model.set_logger(Logger(str(folder.path), [TensorBoardOutputFormat(str(folder.path))]))
             with stoppable(display.say) as stop:
@@ -537,6 +539,8 @@ def go_on(config: TrainConfig, start: Path, pair: Pair) -> int:
     for name in ("method", "teacher", "student", "plans", "verbalizer"):
         if getattr(config, name) != getattr(before, name):
             raise UserError(f"A run cannot go on from {start}, whose {name} was another: give it the same.")
+    if bool(config.served.weights) != bool(before.served.weights):
+        raise UserError(f"A run cannot go on from {start}, whose teacher took lessons or not: see --served.weights.")
     runs.load_pair(folder, pair.model.policy, pair.working)
     if pair.adviser is not None:
         runs.load_dialogue(folder, pair.adviser)

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from cotutor.errors import UserError
+from cotutor.reading import read_yaml
 
 OURS = {
     "n_envs": "envs",
@@ -25,8 +24,9 @@ FALLING = "lin_"
 def read_zoo(where: str) -> tuple[dict[str, Any], list[str]]:
     """Reads an entry of such a file.
 
-    What describes the network, the algorithm's kind or wrappers of the environment is left out, for the student brings
-    its own; so is the fall of a number that falls linearly: it stays what it is at the start.
+    ``n_timesteps`` become the frames of the run. What describes the network or wrappers of the environment is left out,
+    for the student brings its own, and what else of PPO cannot be set here; so is the fall of a number that falls
+    linearly: it stays what it is at the start.
 
     Args:
         where: ``FILE``, if it has one entry, or ``FILE:ENTRY``.
@@ -41,7 +41,7 @@ def read_zoo(where: str) -> tuple[dict[str, Any], list[str]]:
     taken, left_out = {}, []
     for name, value in entry.items():
         if name not in OURS and name != "n_timesteps":
-            left_out.append(name)
+            left_out.append(str(name))
             continue
         if isinstance(value, str) and value.startswith(FALLING):
             left_out.append(f"the fall of {name}")
@@ -57,10 +57,7 @@ def _which(where: str) -> tuple[Path, dict[str, Any]]:
     if not colon or Path(where).exists():
         name, wanted = where, ""
     path = Path(name)
-    try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"The hyper-parameters {path} cannot be read: {error}.") from error
+    entries = read_yaml("hyper-parameters", path)
     if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
         raise UserError(f"The hyper-parameters {path} must be a mapping of environments to PPO's parameters.")
     if not wanted and len(entries) == 1:
@@ -74,7 +71,7 @@ def _number(path: Path, name: str, value: Any) -> float | int:
     # YAML takes 1e5 for a word
     try:
         number = float(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"In {path} {name} is {value!r}, which is no number.") from error
     if name not in WHOLE:
         return number

@@ -1,6 +1,7 @@
 """Distillation teaches a student without prior what it is shown, as much as that is trusted."""
 
 import numpy as np
+import pytest
 import torch
 
 from cotutor.students.distillation import Distillation
@@ -78,6 +79,12 @@ def test_a_studied_student_does_what_it_was_shown_having_seen_each_state_once_a_
     assert len(taken) < 4000, "it ends when there is nothing left to learn"
     shown = policy_probabilities(model.policy, {**observations, PRIOR: np.zeros_like(observations[PRIOR])})
     assert shown[range(4), [0, 1, 2, 0]].min() > 0.95
+
+
+def test_who_remembers_nothing_has_nothing_to_study():
+    distillation = Distillation(guided(trust=0.0)[1].policy, capacity=8, learning_rate=1e-3, batch_size=8, seed=0)
+    distillation.study(lambda states, contexts: pytest.fail("nothing is to be looked up"), passes=3)
+    assert not distillation.optimizer.state
 
 
 def test_who_begins_as_another_policy_does_what_that_does():

@@ -62,6 +62,8 @@ class Served:
     def load(self, body: dict[str, Any]) -> tuple[int, str]:
         """Loads LoRA matrices as vLLM does."""
         name, path = body["lora_name"], body["lora_path"]
+        if name in self.models:
+            return 400, f"The lora adapter '{name}' has already been loaded."
         if not (Path(path) / "adapter_config.json").exists():
             return 404, f"Loading lora {name} failed: No adapter found for {path}"
         if self.adapted is None:
@@ -71,7 +73,8 @@ class Served:
         return 200, f"Success: LoRA adapter '{name}' added successfully."
 
     def unload(self, body: dict[str, Any]) -> tuple[int, str]:
-        assert self.adapted is not None
+        if self.adapted is None or body["lora_name"] not in self.models:
+            return 404, f"The lora adapter '{body['lora_name']}' cannot be found."
         self.adapted.delete_adapter(body["lora_name"])
         return 200, f"Success: LoRA adapter '{body['lora_name']}' removed successfully."
 

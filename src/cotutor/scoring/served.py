@@ -6,7 +6,8 @@ answers are held to a JSON schema, *votes* nothing.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Any, cast
@@ -58,14 +59,20 @@ def hear(way: Way, client: OpenAI, model: str, context: str, phrases: Sequence[s
         UnsupportedError: It cannot: the client hands on whatever came, and not every number is one.
         openai.OpenAIError: The server cannot be reached or refuses.
     """
-    try:
-        with np.errstate(invalid="ignore"):
-            heard = way(client, model, context, phrases)
-    except (AttributeError, IndexError, TypeError, ValueError) as error:
-        raise UnsupportedError from error
+    with _understanding(), np.errstate(invalid="ignore"):
+        heard = way(client, model, context, phrases)
     if not np.isfinite(heard.scores_O).all():
         raise UnsupportedError
     return heard
+
+
+@contextmanager
+def _understanding() -> Iterator[None]:
+    """Raises UnsupportedError where an answer is not made as it should be."""
+    try:
+        yield
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
+        raise UnsupportedError from error
 
 
 def try_out(way: Way, client: OpenAI, model: str) -> Heard:
@@ -76,25 +83,27 @@ def try_out(way: Way, client: OpenAI, model: str) -> Heard:
         openai.OpenAIError: As in :func:`hear`.
     """
     heard = hear(way, client, model, *PROBE)
-    if way is exact and not _echoes_in_place(client, model):
-        raise UnsupportedError
-    return heard
+    if way is not exact:
+        return heard
+    with _understanding():
+        return Heard(heard.scores_O, heard.tokens + _ensure_in_place(client, model))
 
 
-def _echoes_in_place(client: OpenAI, model: str) -> bool:
-    """Tells whether echoed log-probabilities stand at the tokens that they are of.
+def _ensure_in_place(client: OpenAI, model: str) -> int:
+    """Makes sure that echoed log-probabilities stand at the tokens that they are of, and returns what that took.
 
     Those of llama-cpp-python are what the model says once it has read the token (its issue 1983). So a token that the
     server wrote itself must be as likely as it said when it comes back as a part of the prompt.
     """
-    written = client.completions.create(
-        model=model, prompt=TO_BE_CONTINUED, logprobs=1, max_tokens=1, temperature=0.0
-    ).choices[0]
+    reply = client.completions.create(model=model, prompt=TO_BE_CONTINUED, logprobs=1, max_tokens=1, temperature=0.0)
+    written = reply.choices[0]
     if written.logprobs is None or not written.logprobs.token_logprobs or not written.text:
-        return False
+        raise UnsupportedError
     (said,) = written.logprobs.token_logprobs
     echoed = _echoed(client, model, TO_BE_CONTINUED + written.text, written.text)
-    return said is not None and abs(echoed.logprob - said) < SAME
+    if said is None or not abs(echoed.logprob - said) < SAME:
+        raise UnsupportedError
+    return _total(reply.usage) + echoed.tokens
 
 
 def exact(client: OpenAI, model: str, context: str, phrases: Sequence[str]) -> Heard:
@@ -125,7 +134,7 @@ def _echoed(client: OpenAI, model: str, prompt: str, end: str) -> Echoed:
         raise UnsupportedError
     known = list(zip(told.tokens, told.token_logprobs, strict=True))
     # where the model had nothing more to say there is no new token
-    logprob = next((total for told in (known[:-1], known) if (total := _ending(told, end)) is not None), None)
+    logprob = next((total for part in (known[:-1], known) if (total := _ending(part, end)) is not None), None)
     if logprob is None:
         raise UnsupportedError
     return Echoed(logprob, _total(reply.usage))

@@ -73,6 +73,8 @@ class Distillation(Stateful):
 
         It ends as soon as the student does what it is shown: KL(target‖π_θ) below :data:`CLOSE` in the mean of a pass.
         """
+        if not self.remembered:
+            return
         targets = [target(*self._at(places)) for places in self._batches(np.arange(self.remembered))]
         target_NA, weight_N = (np.concatenate(parts) for parts in zip(*targets, strict=True))
         entropy = float(entr(target_NA).sum(axis=1).mean())

@@ -37,7 +37,7 @@ KEY, URL = "OPENAI_API_KEY", "OPENAI_BASE_URL"
 
 
 class ServedTeacher(Teacher):
-    """A model on a server, whose weights are not trained: feedback reaches it by its prompt or not at all.
+    """A model on a server, whose weights are not trained: feedback re-weights its advice or reaches it by its prompt.
 
     Key and address are read from the environment (``OPENAI_API_KEY``, ``OPENAI_BASE_URL``). A server whose address is
     part of the name gets no key: names stand in the folders of runs, and those come from other people, too. Requests
