@@ -34,6 +34,21 @@ def test_every_command_of_a_page_works(page, count, tmp_path, monkeypatch, capsy
         assert capsys.readouterr().out
 
 
+def test_the_world_and_the_recipe_that_are_written_out_work(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "own.md").read_text()
+    for kind, name in (("python", "lake.py"), ("yaml", "lake.yaml")):
+        block = re.search(rf"```{kind}\n(?!--8<--)(.*?)```", page, re.DOTALL)
+        assert block is not None
+        (tmp_path / name).write_text(block[1])
+    for command in ("check-task lake.py:Lake --states 300", "compare lake.yaml --dry-run"):
+        monkeypatch.setattr(sys, "argv", ["cotutor", *command.split()])
+        main()
+    said = capsys.readouterr().out
+    assert "The goal is 3 steps down and 3 steps right." in said
+    assert "15 runs" in said
+
+
 def test_every_page_stands_in_the_navigation_and_every_example_on_a_page():
     site = (ROOT / "mkdocs.yml").read_text()
     pages = [*(ROOT / "docs").glob("*.md")]

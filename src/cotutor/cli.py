@@ -1,6 +1,7 @@
 """The command ``cotutor``."""
 
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -180,6 +181,9 @@ def main() -> None:
     except UserError as error:
         Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(2)
+    except BrokenPipeError:
+        # who reads the output has seen enough; what is still to be flushed goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt as interrupt:
         if str(interrupt):
             console.print(escape(str(interrupt)), highlight=False, soft_wrap=True)
@@ -375,7 +379,8 @@ def _ask(command: Ask) -> None:
     if command.json:
         print(json.dumps(asdict(inquiry), indent=2))
         return
-    console.print(inquiry.picture, markup=False, highlight=False)
+    if inquiry.picture:
+        console.print(inquiry.picture, markup=False, highlight=False)
     console.print(inquiry.context, markup=False, highlight=False)
     table = Table("option", "raw", "calibrated", "revised", "visits", "advantage")
     for row in inquiry.options:
@@ -388,7 +393,14 @@ def _ask(command: Ask) -> None:
             f"{row.advantage:+.2f}",
         )
     console.print(table)
-    console.print(f"trust {inquiry.trust:.2f}", highlight=False)
+    console.print(f"trust {inquiry.trust:.2f} in this context", highlight=False)
+    console.print(
+        "raw: what the model says; calibrated: less how likely an option is whatever is asked; revised: after the"
+        " student's feedback, which is the advantage of an option over the mean here, in standard deviations, the more"
+        " believed the more visits it had. Visits fade with the rounds.",
+        style="dim",
+        highlight=False,
+    )
 
 
 def _tasks(command: Tasks) -> None:

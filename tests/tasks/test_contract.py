@@ -70,6 +70,25 @@ def test_a_small_task_keeps_it():
     assert broken(Walk()) == {}
 
 
+def test_observations_must_be_in_their_space():
+    class Larger(Corridor):
+        def __init__(self) -> None:
+            super().__init__()
+            self.observation_space = gym.spaces.Discrete(1)
+
+    found = broken(Walk(Larger))
+    assert "is not in the environment's Discrete(1)" in found["observations and arrays are in their spaces"]
+
+
+def test_an_environment_that_cannot_be_made_is_said():
+    class Needy(Walk):
+        def make_env(self, seed):  # pyright: ignore
+            return Corridor()
+
+    with pytest.raises(UserError, match="cannot make its environment: TypeError"):
+        broken(Needy())
+
+
 def test_what_is_told_must_be_in_the_observation():
     class Peeping(Walk):
         def make_env(self):
@@ -187,7 +206,7 @@ def test_a_text_must_fit_and_arrays_must_be_in_their_spaces():
 
     found = broken(Long())
     assert "has 5 words, and max_words is 4" in found["the student can read the whole of it"]
-    assert "place float64 (1,)" in found["the arrays are in their spaces"]
+    assert "place float64 (1,)" in found["observations and arrays are in their spaces"]
 
 
 @pytest.mark.parametrize("told", [None, "  "])

@@ -29,6 +29,10 @@ class Slope(cotutor.Task):
         return terminated
 
 
+class Silent(Slope):
+    actions = ()
+
+
 class Needy(Slope):
     def __init__(self, more):
         self.more = more
@@ -95,6 +99,7 @@ def test_a_task_that_a_package_offers_but_does_not_have_is_refused_in_a_sentence
         ("absent.py:Slope", "cannot be imported"),
         ("own_slope:Hill", "There is no Hill in own_slope"),
         ("own_slope:nothing", "is no subclass of cotutor.Task"),
+        ("own_slope:Silent", "does not name its actions"),
         ("own_slope:Needy", "cannot be made without arguments"),
         ("nothing at all", "There is no level called"),
     ],

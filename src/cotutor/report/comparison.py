@@ -199,7 +199,7 @@ def _teacher_figures(number: int, results: Results, lines: dict[str, Line]) -> l
         (
             "trust",
             "Trust in the advice",
-            "What following the advice is worth to the student, 0 to 1; it starts at zero and is earned.",
+            "How sure the student's own measurements are that following the advice pays, 0 to 1; it starts at zero.",
             lambda curve: curve.trust,
             {"range": [-0.02, 1.02], "title": {"text": "trust"}},
         ),

@@ -86,7 +86,7 @@ def trust_figures(ledger: Path, margin: float) -> list[Figure]:
         Figure(
             "trust",
             "Trust",
-            "What following the advice is worth to the student, 0 to 1; it starts at zero.",
+            "How sure the student's own measurements are that following the advice pays, 0 to 1; it starts at zero.",
             trust,
             _layout("trust", range=[-0.02, 1.02]),
         ),

@@ -2,6 +2,7 @@
 
 from math import sqrt
 
+from cotutor.config import METHODS
 from cotutor.runs.summary import WINDOW, Summary
 
 NO_TRUST = 0.05
@@ -10,8 +11,8 @@ NOTICEABLE = 0.05
 """Change of a share that is called one: the summary does not say how many episodes or states it rests on."""
 
 ONE_SEED = (
-    "This is one run of one seed: it proves nothing by itself. Whether more than chance is at work takes the "
-    "comparison over seeds in results/."
+    "This is one run of one seed: it proves nothing by itself. Whether more than chance is at work takes a comparison "
+    "over seeds: cotutor compare."
 )
 
 
@@ -96,12 +97,14 @@ def _teacher(summary: Summary) -> str:
         said.append(f"its best option is right in {_change(agreed, agrees)} of a fixed set of states{most}")
     untaught = not summary.teacher_updates
     if not said:
-        return "The teacher was not fine-tuned." if untaught else "What the teacher has learnt was not measured."
+        untold = f"The teacher was not fine-tuned{_why_not(summary)}."
+        return untold if untaught else "What the teacher has learnt was not measured."
     taught = f"After {_updates(summary.teacher_updates or 0)} from the student's feedback, the teacher "
     changes = [b - a for a, b in ((before, after), (agreed, agrees)) if a is not None and b is not None]
     figures = ", and ".join(said)
     if untaught:
-        return f"The teacher was not fine-tuned, so by itself it can do what it could before: {figures}."
+        untold = f"The teacher was not fine-tuned{_why_not(summary)}"
+        return f"{untold}, so by itself it can do what it could before: {figures}."
     if max(changes) >= NOTICEABLE and min(changes) > -NOTICEABLE:
         return f"{taught}can do what it could not before: {figures}."
     if min(changes) <= -NOTICEABLE and max(changes) < NOTICEABLE:
@@ -109,6 +112,15 @@ def _teacher(summary: Summary) -> str:
     if max(changes) >= NOTICEABLE:
         return f"{taught}is better by one measure and worse by the other: {figures}."
     return f"{taught}can do no more than before: {figures}."
+
+
+def _why_not(summary: Summary) -> str:
+    if not METHODS[summary.method].lasting:
+        return ""
+    return (
+        f" (it takes no lessons, or in {summary.rounds} rounds none was due or told it anything new: see lessons.every "
+        "and lessons.least_news)"
+    )
 
 
 def _change(before: float, after: float) -> str:
@@ -132,4 +144,5 @@ def _advice(summary: Summary) -> str:
         )
     if summary.trust < SOME_TRUST:
         return f"The evidence that the advice was worth following is weak ({ended})."
-    return f"By the student's own measurements the advice was worth following ({ended})."
+    revised = ", with the student's feedback in it," if METHODS[summary.method].realtime else ""
+    return f"By the student's own measurements the advice{revised} was worth following ({ended})."

@@ -73,5 +73,7 @@ def own_task(name: str) -> Task:
 
 def _made(name: str, kind: Any) -> Task:
     task = make_own("task", name, kind, Task)
+    if not task.actions:
+        raise UserError(f"The task {name} does not name its actions: say actions = ('the first', 'the second', ...).")
     task.name = task.name or name
     return task

@@ -41,7 +41,7 @@ class Task(ABC):
     """
 
     name: str = ""
-    actions: tuple[str, ...]
+    actions: tuple[str, ...] = ()
     vocabulary: tuple[str, ...] = ()
     meanings: tuple[str, ...] = ()
     max_words: int = 64
@@ -101,8 +101,12 @@ class Task(ABC):
         raise NotImplementedError
 
     def picture(self, env: gym.Env[Any, Any]) -> str:
-        """Returns the present state drawn in characters, for a person to look at; teacher and student never see it."""
-        return str(env.unwrapped)
+        """Returns the present state drawn in characters, for a person to look at; teacher and student never see it.
+
+        As a rule it is what the environment says of itself as a text, nothing where that is only its name.
+        """
+        named = type(env.unwrapped).__str__ is gym.Env.__str__
+        return "" if named else str(env.unwrapped)
 
     def scene(self, env: gym.Env[Any, Any]) -> Scene | None:
         """Returns the present state as a grid world to draw; None where the task is none."""

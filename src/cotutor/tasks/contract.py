@@ -71,7 +71,7 @@ def check_contract(task: Task, states: int, seed: int = 0) -> list[Finding]:
     points: dict[str, Callable[[Task, Sequence[Episode]], str]] = {
         "the options of a context are actions, and always the same": _options,
         "the context depends on the observation alone": _purity,
-        "the arrays are in their spaces": _arrays,
+        "observations and arrays are in their spaces": _arrays,
         "the student can read the whole of it": _length,
         "the same seed and actions give the same episode": lambda task, episodes: _repeat(task, episodes, seed),
         "episodes end": _endings,
@@ -81,7 +81,12 @@ def check_contract(task: Task, states: int, seed: int = 0) -> list[Finding]:
 
 
 def _mismatch(task: Task) -> str:
-    space = task.make_env().action_space
+    try:
+        space = task.make_env().action_space
+    except Exception as error:
+        raise UserError(
+            f"The task {task.name} cannot make its environment: {type(error).__name__}: {error}."
+        ) from error
     if not isinstance(space, gym.spaces.Discrete):
         return (
             f"the action space is {space}; it must be Discrete, which cotutor.enumerated(env) makes of a MultiDiscrete."
@@ -156,7 +161,10 @@ def _purity(task: Task, episodes: Sequence[Episode]) -> str:
 
 def _arrays(task: Task, episodes: Sequence[Episode]) -> str:
     spaces = gym.spaces.Dict(task.array_spaces())
+    observed = task.make_env().observation_space
     for step in _steps(episodes):
+        if not observed.contains(step.observation):
+            return f"the observation {step.observation!r} is not in the environment's {observed}."
         arrays = task.arrays(step.observation)
         if not spaces.contains(arrays):
             shapes = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in arrays.items())
