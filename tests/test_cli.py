@@ -189,7 +189,7 @@ def test_unknown_keys_in_yaml_are_errors(tmp_path):
 
 def test_whoever_has_read_enough_ends_the_output_without_an_error():
     command = f"{Path(sys.executable).with_name('cotutor')} tasks"
-    done = subprocess.run(["bash", "-o", "pipefail", "-c", f"{command} | true"], capture_output=True, text=True)
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", f"{command} | true"], check=True, capture_output=True, text=True)
     assert done.stderr == ""
 
 
