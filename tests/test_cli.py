@@ -118,6 +118,7 @@ def test_yaml_and_flags_give_the_same_configuration(run, tmp_path):
         (["evaluate", "/nowhere"], "summary.json"),
         (["check-task", "babyai:Nothing"], "Nothing"),
         (["check-task", "babyai:GoToLocal", "--states", "0"], "at least 1"),
+        (["check-task", "babyai:GoToLocal", "--states", "30", "--teacher", "oracle"], "reads no contexts"),
         (["replay", "/nowhere"], "summary.json"),
         (["replay", "/nowhere", "--delay", "0"], "must be positive"),
         (["compare", "nothing"], "no recipe nothing"),
@@ -189,12 +190,24 @@ def test_unknown_keys_in_yaml_are_errors(tmp_path):
 
 def test_whoever_has_read_enough_ends_the_output_without_an_error():
     command = f"{Path(sys.executable).with_name('cotutor')} tasks"
-    done = subprocess.run(["bash", "-o", "pipefail", "-c", f"{command} | true"], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{command} | true"], check=True, capture_output=True, text=True
+    )
     assert done.stderr == ""
 
 
 def test_tasks_are_listed():
     assert "babyai:GoToRedBallNoDists" in cotutor("tasks").stdout.splitlines()
+
+
+def test_a_check_shows_what_a_teacher_would_say_untaught():
+    flags = ["check-task", "babyai:GoToRedBallNoDists", "--states", 200, "--teacher", "bow"]
+    told = json.loads(cotutor(*flags, "--json").stdout)
+    assert len(told["advice"]) == len(told["examples"]) == 10
+    for advice in told["advice"]:
+        assert list(advice) == ["turn left", "turn right", "go forward"]
+        assert sum(advice.values()) == pytest.approx(1)
+    assert cotutor(*flags).stdout.count(" · ") == 20
 
 
 def test_a_task_is_checked():

@@ -5,8 +5,9 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 ABOUT = """A language model teaches a reinforcement learner, and the learner teaches it back.
 
 cotutor --version says which cotutor this is."""
+
+SHOWN = 10
+"""Contexts that check-task shows."""
 
 console = Console()
 
@@ -96,6 +100,8 @@ class CheckTask:
     """Its name, as in train."""
     states: int = 1000
     """States visited by the check."""
+    teacher: str = ""
+    """A teacher, as in train, to show what it would advise untaught, calibrated on the contexts met most."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Print JSON instead of text."""
 
@@ -410,9 +416,11 @@ def _tasks(command: Tasks) -> None:
 
 
 def _check_task(command: CheckTask) -> None:
+    from cotutor.adviser import REFERENCE_CONTEXTS  # noqa: PLC0415
     from cotutor.tasks import make_task  # noqa: PLC0415
     from cotutor.tasks.check import check_task  # noqa: PLC0415
     from cotutor.tasks.contract import check_contract  # noqa: PLC0415
+    from cotutor.teachers.untaught import untaught_advice  # noqa: PLC0415
 
     if command.states < 1:
         raise UserError(f"--states is {command.states}, but must be at least 1.")
@@ -428,16 +436,21 @@ def _check_task(command: CheckTask) -> None:
         if command.json:
             print(json.dumps({"broken": {finding.point: finding.broken for finding in broken}}, indent=2))
         raise UserError(f"The task {task.name} breaks {len(broken)} of the {len(findings)} points of the contract.")
-    check = check_task(task, command.states)
+    check = check_task(task, command.states, shown=REFERENCE_CONTEXTS if command.teacher else SHOWN)
+    advice = untaught_advice(task, command.teacher, [context for context, _ in check.examples])[:SHOWN]
+    check = replace(check, examples=check.examples[:SHOWN])
     if command.json:
-        print(json.dumps(asdict(check) | {"broken": {}}, indent=2))
+        print(json.dumps(asdict(check) | {"broken": {}, "advice": advice}, indent=2))
         return
     ceiling = "unknown: there is no expert" if check.ceiling is None else f"{check.ceiling:.1%}"
     print(f"{check.contexts} distinct contexts in {check.states} states ({check.per_thousand:.0f} per 1,000)")
     print(f"best agreement with the expert that any map from contexts to actions can have: {ceiling}")
     print("what the teacher reads, the most frequent first, and what it may say at the first of them:")
-    for context, count in check.examples:
+    for (context, count), advised in zip_longest(check.examples, advice):
         print(f"{count:5d}  {context}")
+        if advised:
+            best = sorted(advised.items(), key=lambda item: -item[1])[:3]
+            print("       " + " · ".join(f"{phrase} {share:.0%}" for phrase, share in best))
     print(f"       {task.cue} {' | '.join(option.phrase for option in task.options(check.examples[0][0]))}")
 
 

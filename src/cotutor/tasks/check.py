@@ -42,13 +42,14 @@ class TaskCheck:
     examples: tuple[tuple[str, int], ...]
 
 
-def check_task(task: Task, states: int = 1000, seed: int = 0) -> TaskCheck:
+def check_task(task: Task, states: int = 1000, seed: int = 0, shown: int = 10) -> TaskCheck:
     """Walks through a task and reports on its contexts.
 
     Args:
         task: The task to check.
         states: How many states to visit.
         seed: Seed of the first episode, and of the random half of the steps.
+        shown: How many contexts to return.
 
     Raises:
         UserError: The task has an expert that finds no option right.
@@ -68,7 +69,7 @@ def check_task(task: Task, states: int = 1000, seed: int = 0) -> TaskCheck:
         per_thousand=1000 * len(visits) / states,
         ceiling=ceiling(decided) if task.has_expert else None,
         longest=max(len(context.split()) for context in visits),
-        examples=tuple(visits.most_common(10)),
+        examples=tuple(visits.most_common(shown)),
     )
 
 
