@@ -19,7 +19,9 @@ from cotutor.teachers.local import LocalConfig, LocalTeacher
 from cotutor.teachers.served import ServedTeacher
 from cotutor.types import FloatArray, Lesson, Option, Question
 
-PROBE = Question("Is snow black or white?", (Option("white", 0), Option("black", 1)))
+COMPARED = Question(
+    "Monday, Tuesday, Wednesday", (Option("Thursday", 0), Option("the day after", 1), Option("go to the left", 2))
+)
 ALIKE = 2.0
 """Nats by which the two may differ in what they say to it, for a server may compute in eight bits."""
 
@@ -55,7 +57,7 @@ class Swapping(ServedTeacher):
             )
         self.base = self.model
         self.local = LocalTeacher(config.weights, seed, LocalConfig(template=template, dtype=dtype))
-        ours, theirs = self.local.score([PROBE]), self.score([PROBE])
+        ours, theirs = self.local.score([COMPARED]), self.score([COMPARED])
         if np.abs(ours[0] - theirs[0]).max() > ALIKE:
             raise UserError(f"The model in {config.weights} is another than the server's {name!r}: give its own.")
         self._temporary = None if config.adapters else tempfile.TemporaryDirectory(prefix="cotutor-")
