@@ -221,10 +221,10 @@ def _take(arguments: list[str], flag: str) -> tuple[list[str], str | None]:
         name, equals, value = argument.partition("=")
         if name != flag:
             continue
-        if not equals and i + 1 == len(arguments):
+        following = arguments[i + 1 : i + 2]
+        if not equals and (not following or following[0].startswith("--")):
             raise UserError(f"{flag} needs the name of a YAML file.")
-        rest = arguments[:i] + arguments[i + (1 if equals else 2) :]
-        return rest, value if equals else arguments[i + 1]
+        return arguments[:i] + arguments[i + (1 if equals else 2) :], value if equals else following[0]
     return arguments, None
 
 

@@ -15,7 +15,7 @@ from cotutor.errors import UserError
 
 Kind = TypeVar("Kind")
 
-FAULTS = (OSError, ValueError, TypeError, ArithmeticError, LookupError, RuntimeError, SafetensorError)
+FAULTS = (OSError, ValueError, TypeError, AttributeError, ArithmeticError, LookupError, RuntimeError, SafetensorError)
 """What comes of reading what is not what it should be."""
 
 

@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from cotutor.errors import UserError
 from cotutor.memory import FeedbackMemory
+from cotutor.reading import reading
 from cotutor.runs.state import capture, restore
 from cotutor.stateful import Stateful
 from cotutor.trust import Evidence
@@ -128,3 +130,11 @@ def test_a_file_can_only_make_this_packages_data(name):
 def test_a_file_that_says_something_unknown_is_refused():
     with pytest.raises(ValueError, match="something unknown: pickle"):
         restore(None, {"pickle": "gASV"}, {})
+
+
+def test_the_state_of_an_optimizer_that_is_none_is_refused_in_a_sentence(tmp_path):
+    optimizer = torch.optim.Adam([nn.Parameter(torch.zeros(1))])
+    _, groups = capture(optimizer, {})["optimizer"]["dict"]
+    forged = {"optimizer": {"dict": [["state", [None]], groups]}}
+    with pytest.raises(UserError, match="cannot be read"), reading("checkpoint", tmp_path):
+        restore(optimizer, forged, {})
