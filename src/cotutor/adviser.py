@@ -14,7 +14,7 @@ from scipy.special import softmax
 
 from cotutor.breaker import Breaker
 from cotutor.config import AskingConfig, DialogueConfig
-from cotutor.dialogue import likeness, revise, with_examples, with_feedback
+from cotutor.dialogue import Example, likeness, revise, with_examples, with_feedback
 from cotutor.errors import SilentTeacherError
 from cotutor.memory import ContextSums, FeedbackMemory, Successes
 from cotutor.stateful import Stateful
@@ -443,22 +443,19 @@ class Adviser(Stateful):
             prompted = [with_feedback(question, self.memory.feedback(question)) for question in questions]
         if not self.dialogue.examples:
             return prompted
-        known = {
-            other: set(split(other.context))
-            for other in map(self.task.question, self.memory.sums.most_counted(least=1.0)[:EXAMPLE_CONTEXTS])
-            if self.memory.feedback(other).advantage_O.max() > 0
-        }
+        tried = map(self.task.question, self.memory.sums.most_counted(least=1.0)[:EXAMPLE_CONTEXTS])
+        measured = [(question, self.memory.feedback(question).advantage_O) for question in tried]
+        gained = [(set(split(example[0].context)), example) for example in measured if example[1].max() > 0]
         return [
-            with_examples(asked, self._examples(question.context, known), self.task.cue)
+            with_examples(asked, self._most_alike(question.context, gained), self.task.cue)
             for question, asked in zip(questions, prompted, strict=True)
         ]
 
-    def _examples(self, context: str, known: dict[Question, set[str]]) -> list[tuple[Question, FloatArray]]:
-        """Returns the known questions most alike, but not the same, with the advantages there."""
+    def _most_alike(self, context: str, examples: list[tuple[set[str], Example]]) -> list[Example]:
+        """Returns the examples, given with their words, that are most like a context and not of it."""
         words = set(split(context))
-        others = [question for question in known if question.context != context]
-        alike = heapq.nlargest(self.dialogue.examples, others, key=lambda other: likeness(known[other], words))
-        return [(other, self.memory.feedback(other).advantage_O) for other in alike]
+        others = [(likeness(told, words), example) for told, example in examples if example[0].context != context]
+        return [example for _, example in heapq.nlargest(self.dialogue.examples, others, key=lambda other: other[0])]
 
     def _calibrating(self, contexts: Sequence[str]) -> Request:
         """Returns a request for training, the first of which calibrates the teacher.

@@ -28,9 +28,6 @@ ABOUT = """A language model teaches a reinforcement learner, and the learner tea
 
 cotutor --version says which cotutor this is."""
 
-SHOWN = 10
-"""Contexts that check-task shows."""
-
 console = Console()
 
 
@@ -418,7 +415,7 @@ def _tasks(command: Tasks) -> None:
 def _check_task(command: CheckTask) -> None:
     from cotutor.adviser import REFERENCE_CONTEXTS  # noqa: PLC0415
     from cotutor.tasks import make_task  # noqa: PLC0415
-    from cotutor.tasks.check import check_task  # noqa: PLC0415
+    from cotutor.tasks.check import SHOWN, check_task  # noqa: PLC0415
     from cotutor.tasks.contract import check_contract  # noqa: PLC0415
     from cotutor.teachers.untaught import untaught_advice  # noqa: PLC0415
 

@@ -8,6 +8,9 @@ from scipy.special import softmax
 
 from cotutor.types import Feedback, FloatArray, Question
 
+Example = tuple[Question, FloatArray]
+"""A question with the advantages Â of its options that the student measured, shape (O,)."""
+
 
 def revise(advice_O: FloatArray, advantage_O: FloatArray, depth: int, beta: float, clip: float) -> FloatArray:
     """Holds ``depth`` exchanges by re-weighting: mirror-descent steps of the advice towards the common return.
@@ -37,12 +40,12 @@ def with_feedback(question: Question, feedback: Feedback) -> Question:
     return Question("\n".join([question.context, *lines]), question.options)
 
 
-def with_examples(question: Question, examples: Sequence[tuple[Question, FloatArray]], cue: str) -> Question:
+def with_examples(question: Question, examples: Sequence[Example], cue: str) -> Question:
     """Returns the question after others to which the student knows the answer, the most alike last.
 
     Args:
         question: What is to be answered.
-        examples: Other questions with the advantages Â that were measured there, shape (O,), the most alike first.
+        examples: What the student knows, the most alike first.
         cue: What a language model reads between a context and its answer.
     """
     told = [f"{q.context}\n{cue} {q.options[int(advantage_O.argmax())].phrase}" for q, advantage_O in examples]

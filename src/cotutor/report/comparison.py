@@ -22,7 +22,7 @@ from cotutor.compare.table import (
 )
 from cotutor.config import METHODS, from_values
 from cotutor.report.document import write_page
-from cotutor.report.figures import Figure, Trace
+from cotutor.report.figures import TRUST, Figure, Trace
 from cotutor.report.methods import Gap, Line, draw, legible_figure, place, success_figure
 from cotutor.types import FloatArray
 
@@ -199,7 +199,7 @@ def _teacher_figures(number: int, results: Results, lines: dict[str, Line]) -> l
         (
             "trust",
             "Trust in the advice",
-            "How sure the student's own measurements are that following the advice pays, 0 to 1; it starts at zero.",
+            TRUST,
             lambda curve: curve.trust,
             {"range": [-0.02, 1.02], "title": {"text": "trust"}},
         ),

@@ -12,6 +12,7 @@ from cotutor.runs.summary import FIRST_POINT, WINDOW
 
 TRIAL_WINDOW = 25
 MOST_POINTS = 600
+TRUST = "How sure the student's own measurements are that following the advice pays, 0 to 1; it starts at zero."
 
 Trace = dict[str, Any]
 Point = tuple[int, float]
@@ -86,7 +87,7 @@ def trust_figures(ledger: Path, margin: float) -> list[Figure]:
         Figure(
             "trust",
             "Trust",
-            "How sure the student's own measurements are that following the advice pays, 0 to 1; it starts at zero.",
+            TRUST,
             trust,
             _layout("trust", range=[-0.02, 1.02]),
         ),

@@ -96,15 +96,14 @@ def _teacher(summary: Summary) -> str:
         most = "" if ceiling is None else f" (at most {percent(ceiling)} is possible from the contexts)"
         said.append(f"its best option is right in {_change(agreed, agrees)} of a fixed set of states{most}")
     untaught = not summary.teacher_updates
+    idle = f"The teacher was not fine-tuned{_why_not(summary)}"
     if not said:
-        untold = f"The teacher was not fine-tuned{_why_not(summary)}."
-        return untold if untaught else "What the teacher has learnt was not measured."
+        return f"{idle}." if untaught else "What the teacher has learnt was not measured."
     taught = f"After {_updates(summary.teacher_updates or 0)} from the student's feedback, the teacher "
     changes = [b - a for a, b in ((before, after), (agreed, agrees)) if a is not None and b is not None]
     figures = ", and ".join(said)
     if untaught:
-        untold = f"The teacher was not fine-tuned{_why_not(summary)}"
-        return f"{untold}, so by itself it can do what it could before: {figures}."
+        return f"{idle}, so by itself it can do what it could before: {figures}."
     if max(changes) >= NOTICEABLE and min(changes) > -NOTICEABLE:
         return f"{taught}can do what it could not before: {figures}."
     if min(changes) <= -NOTICEABLE and max(changes) < NOTICEABLE:

@@ -73,7 +73,7 @@ class Distillation(Stateful):
 
         It ends as soon as the student does what it is shown: KL(target‖π_θ) below :data:`CLOSE` in the mean of a pass.
         """
-        if not self.remembered:
+        if not (passes and self.remembered):
             return
         targets = [target(*self._at(places)) for places in self._batches(np.arange(self.remembered))]
         target_NA, weight_N = (np.concatenate(parts) for parts in zip(*targets, strict=True))

@@ -70,12 +70,12 @@ class Task(ABC):
 
     def arrays(self, observation: Observation) -> dict[str, NDArray[Any]]:
         """Returns the numeric part of an observation as the student's network reads it: as a rule flattened."""
-        flat = gym.spaces.flatten(self._observed, observation)
+        flat = gym.spaces.flatten(self.observation_space, observation)
         return {"observation": np.asarray(flat, dtype=np.float32)}
 
     def array_spaces(self) -> dict[str, gym.Space[Any]]:
         """Returns the space of each entry of :meth:`arrays`."""
-        flat = gym.spaces.flatten_space(self._observed)
+        flat = gym.spaces.flatten_space(self.observation_space)
         if not isinstance(flat, gym.spaces.Box):
             raise UserError(
                 f"The observations of {self.name} are no numbers to flatten: say arrays and array_spaces in the task."
@@ -83,7 +83,8 @@ class Task(ABC):
         return {"observation": gym.spaces.Box(-np.inf, np.inf, flat.shape, dtype=np.float32)}
 
     @cached_property
-    def _observed(self) -> gym.Space[Any]:
+    def observation_space(self) -> gym.Space[Any]:
+        """What the bare environment says of its observations."""
         env = self.make_env()
         env.close()
         return env.observation_space

@@ -15,6 +15,9 @@ from cotutor.tasks.base import AGREEMENT_SEED, Observation, Task
 KEPT = 1 / 3
 """Share of the states on the way that :func:`agreement_states` keeps, since neighbours are alike."""
 
+SHOWN = 10
+"""Contexts that a check shows."""
+
 NOTHING_RIGHT = "The expert of {task} finds none of the options right in any state: see right_actions."
 
 Step = tuple[gym.Env[Any, Any], Observation, str]
@@ -42,7 +45,7 @@ class TaskCheck:
     examples: tuple[tuple[str, int], ...]
 
 
-def check_task(task: Task, states: int = 1000, seed: int = 0, shown: int = 10) -> TaskCheck:
+def check_task(task: Task, states: int = 1000, seed: int = 0, shown: int = SHOWN) -> TaskCheck:
     """Walks through a task and reports on its contexts.
 
     Args:

@@ -161,10 +161,9 @@ def _purity(task: Task, episodes: Sequence[Episode]) -> str:
 
 def _arrays(task: Task, episodes: Sequence[Episode]) -> str:
     spaces = gym.spaces.Dict(task.array_spaces())
-    observed = task.make_env().observation_space
     for step in _steps(episodes):
-        if not observed.contains(step.observation):
-            return f"the observation {step.observation!r} is not in the environment's {observed}."
+        if not task.observation_space.contains(step.observation):
+            return f"the observation {step.observation!r} is not in the environment's {task.observation_space}."
         arrays = task.arrays(step.observation)
         if not spaces.contains(arrays):
             shapes = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in arrays.items())

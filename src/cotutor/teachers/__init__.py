@@ -102,11 +102,14 @@ def _local(
 
 
 def _served(name: str, task: Task, seed: int, dtype: str, shots: int, config: ServedConfig) -> Teacher:
-    from cotutor.teachers.served import ServedTeacher  # noqa: PLC0415
-    from cotutor.teachers.swapping import Swapping  # noqa: PLC0415
-
     template = _template(task, shots)
-    return Swapping(name, template, config, seed, dtype) if config.weights else ServedTeacher(name, template, config)
+    if config.weights:
+        from cotutor.teachers.swapping import Swapping  # noqa: PLC0415
+
+        return Swapping(name, template, config, seed, dtype)
+    from cotutor.teachers.served import ServedTeacher  # noqa: PLC0415
+
+    return ServedTeacher(name, template, config)
 
 
 def _template(task: Task, shots: int) -> str:

@@ -111,17 +111,21 @@ class Swapping(ServedTeacher):
         """Lets the server answer with what the copy has learnt, and from then on has its version."""
         name = next(self.adapters)
         try:
-            self.local.save(self.folder / name)
+            self._write(name)
             self._tell("load_lora_adapter", {"lora_name": name, "lora_path": str(self.folder / name)})
-        except (SilentTeacherError, OSError, SafetensorError) as error:
+        except SilentTeacherError:
             shutil.rmtree(self.folder / name, ignore_errors=True)
-            if isinstance(error, SilentTeacherError):
-                raise
-            words = f"No adapter could be written into {self.folder}: {error}. See --served.adapters."
-            raise SilentTeacherError("adapter not written", words) from error
+            raise
         before, self.model, self.version = self.model, name, self.local.version
         if before != self.base:
             self._retire(before)
+
+    def _write(self, name: str) -> None:
+        try:
+            self.local.save(self.folder / name)
+        except (OSError, SafetensorError) as error:
+            words = f"No adapter could be written into {self.folder}: {error}. See --served.adapters."
+            raise SilentTeacherError("adapter not written", words) from error
 
     def _retire(self, name: str) -> None:
         """Drops an adapter, which the server may keep if it does not answer: nobody asks for it any more."""
@@ -130,16 +134,16 @@ class Swapping(ServedTeacher):
         shutil.rmtree(self.folder / name, ignore_errors=True)
 
     def _tell(self, what: str, body: dict[str, str]) -> None:
-        try:
-            # not repeated: what was done though the answer got lost would be refused
-            self.client.with_options(max_retries=0).post(f"/{what}", body=body, cast_to=str)
-        except (openai.BadRequestError, openai.NotFoundError) as error:
-            failed = self._failed(error)
-            raise SilentTeacherError(
-                failed.kind,
-                f"{failed} It must load adapters while it runs: start vLLM with --enable-lora and the environment's"
-                f" VLLM_ALLOW_RUNTIME_LORA_UPDATING=True, where it can read {self.folder}; or leave out"
-                " --served.weights.",
-            ) from error
-        except openai.OpenAIError as error:
-            raise self._failed(error) from error
+        # not repeated: what was done though the answer got lost would be refused
+        client = self.client.with_options(max_retries=0)
+        with self._explaining():
+            try:
+                client.post(f"/{what}", body=body, cast_to=str)
+            except (openai.BadRequestError, openai.NotFoundError) as error:
+                failed = self._failed(error)
+                raise SilentTeacherError(
+                    failed.kind,
+                    f"{failed} It must load adapters while it runs: start vLLM with --enable-lora and the environment's"
+                    f" VLLM_ALLOW_RUNTIME_LORA_UPDATING=True, where it can read {self.folder}; or leave out"
+                    " --served.weights.",
+                ) from error
