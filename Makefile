@@ -56,7 +56,12 @@ build/llama/stamp: | $(VENV)/bin/python
 	build/llama/bin/pip install --quiet 'llama-cpp-python[server]==0.3.36'
 	touch $@
 
-test-all: check docs build/llama/stamp
+# games of text for a slow test; as large as torch, so it stays out of our environment, too
+build/textworld/stamp: | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --target build/textworld textworld==1.7.0
+	touch $@
+
+test-all: check docs build/llama/stamp build/textworld/stamp
 	OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist worksteal
 
 # with BENCH="--lamorel CHECKOUT" Lamorel's scorer is timed, too

@@ -1,6 +1,7 @@
 """The command as a person uses it: what it prints, writes and returns."""
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -87,7 +88,10 @@ def test_ask_shows_a_state(run):
     assert [row["phrase"] for row in inquiry["options"]] == ["turn left", "turn right", "go forward"]
     for column in ("raw", "calibrated", "revised"):
         assert sum(row[column] for row in inquiry["options"]) == pytest.approx(1)
-    assert "turn left" in cotutor("ask", run).stdout
+    told = cotutor("ask", run).stdout
+    assert "turn left" in told
+    in_context, overall = map(float, re.search(r"trust (\S+) in this context, (\S+) in all", told).groups())
+    assert 0 <= in_context <= overall <= 1
 
 
 def test_yaml_and_flags_give_the_same_configuration(run, tmp_path):
@@ -215,6 +219,23 @@ def test_a_task_is_checked():
     assert check["broken"] == {}
     assert check["contexts"] < 30
     assert 0.8 < check["ceiling"] <= 1.0
+    assert "every state reads the same" not in cotutor("check-task", "toy:FrozenLake", "--states", 50).stdout
+
+
+def test_a_task_that_says_the_same_of_every_state_is_told_so(tmp_path):
+    own = tmp_path / "own.py"
+    own.write_text(
+        "import cotutor, gymnasium\n"
+        "class Lake(cotutor.Task):\n"
+        "    actions = ('left', 'down', 'right', 'up')\n"
+        "    def make_env(self):\n"
+        "        return gymnasium.make('FrozenLake-v1')\n"
+        "    def describe(self, observation):\n"
+        "        return 'Cross the lake.'\n"
+    )
+    said = cotutor("check-task", f"{own}:Lake", "--states", 60).stdout
+    assert "every state reads the same" in said
+    assert re.search(r"by chance \d of \d+ episodes succeed, \d earn a reward", said)
 
 
 def test_a_task_of_ones_own_that_breaks_the_contract_is_told_how(tmp_path):
@@ -232,7 +253,7 @@ def test_a_task_of_ones_own_that_breaks_the_contract_is_told_how(tmp_path):
     done = cotutor("check-task", f"{own}:Pole", "--states", 100)
     assert done.returncode == 2
     assert "✗ the context depends on the observation alone" in done.stdout
-    assert "breaks 1 of the 8 points" in done.stderr
+    assert "breaks 1 of the 9 points" in done.stderr
 
 
 def test_help_explains_every_field():

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from cotutor.cli import main
+from tests.tasks.test_textworld import TEXTWORLD, make_game
 
 ROOT = Path(__file__).parent.parent
 SHORTER = shlex.split("--eval-episodes 4 --teacher-eval-episodes 4 --agreement-states 8 --replays 1 --threads 1")
@@ -19,13 +20,18 @@ def commands(page: str) -> list[list[str]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("page", "count"), [("index.md", 5), ("own.md", 4)])
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize(("page", "count"), [("index.md", 5), ("own.md", 7)])
 def test_every_command_of_a_page_works(page, count, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(TEXTWORLD)])
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     typed = commands(page)
     assert len(typed) == count
     for command in typed:
+        if command[0] == "tw-make":
+            make_game(*command[1:])
+            continue
         if command[1] == "train":
             command[command.index("--frames") + 1] = "1024"
             command += SHORTER

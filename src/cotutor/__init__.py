@@ -17,6 +17,7 @@ from cotutor.students.policies import (
 from cotutor.students.ppo import make_envs
 from cotutor.tasks import Task, enumerated, make_task
 from cotutor.teachers import Teacher, make_teacher
+from cotutor.types import Option
 
 __all__ = [
     "Encoder",
@@ -28,6 +29,7 @@ __all__ = [
     "GuidedRecurrentMixin",
     "GuidedRecurrentPolicy",
     "GuidedValueMixin",
+    "Option",
     "Task",
     "Teacher",
     "TrainConfig",

@@ -396,11 +396,12 @@ def _ask(command: Ask) -> None:
             f"{row.advantage:+.2f}",
         )
     console.print(table)
-    console.print(f"trust {inquiry.trust:.2f} in this context", highlight=False)
+    console.print(f"trust {inquiry.trust:.2f} in this context, {inquiry.trust_overall:.2f} in all", highlight=False)
     console.print(
         "raw: what the model says; calibrated: less how likely an option is whatever is asked; revised: after the"
         " student's feedback, which is the advantage of an option over the mean here, in standard deviations, the more"
-        " believed the more visits it had. Visits fade with the rounds.",
+        " believed the more visits it had. Visits fade with the rounds. Trust: what following the advice has been worth"
+        " to the student; none where it does as well by itself.",
         style="dim",
         highlight=False,
     )
@@ -442,6 +443,9 @@ def _check_task(command: CheckTask) -> None:
     ceiling = "unknown: there is no expert" if check.ceiling is None else f"{check.ceiling:.1%}"
     print(f"{check.contexts} distinct contexts in {check.states} states ({check.per_thousand:.0f} per 1,000)")
     print(f"best agreement with the expert that any map from contexts to actions can have: {ceiling}")
+    print(f"by chance {check.successes} of {check.episodes} episodes succeed, {check.rewarded} earn a reward")
+    if check.contexts == 1:
+        print("every state reads the same, so advice cannot depend on it: let describe tell more of the observation")
     print("what the teacher reads, the most frequent first, and what it may say at the first of them:")
     for (context, count), advised in zip_longest(check.examples, advice):
         print(f"{count:5d}  {context}")

@@ -13,7 +13,7 @@ from stable_baselines3.common.policies import BasePolicy
 from cotutor.adviser import Adviser, per_action
 from cotutor.students.policies import PRIOR, policy_probabilities
 from cotutor.students.spaces import entries
-from cotutor.tasks.base import HELD_OUT_SEED, Task
+from cotutor.tasks.base import HELD_OUT_SEED, OFFERED, Task
 from cotutor.teachers.base import Teacher
 from cotutor.types import FloatArray, Question
 
@@ -145,10 +145,10 @@ def teacher_actor(task: Task, teacher: Teacher, untaught: bool = False) -> Actor
                 remembered.update(zip([question.context for question in new], advice, strict=True))
             advice = [remembered[context] for context in contexts]
         advice_EA = _by_action(questions, advice, len(task.actions))
-        if "offered" not in observations:
+        if OFFERED not in observations:
             return advice_EA
-        # a planner cannot choose what is not offered
-        advice_EA = np.maximum(advice_EA, 1e-12) * observations["offered"]
+        # nobody can choose what is not offered
+        advice_EA = np.maximum(advice_EA, 1e-12) * observations[OFFERED]
         return advice_EA / advice_EA.sum(axis=1, keepdims=True)
 
     return act

@@ -43,12 +43,14 @@ class Inquiry:
         context: What the teacher reads.
         options: What it says.
         trust: Trust in that.
+        trust_overall: Trust over all contexts, which is never below it.
     """
 
     picture: str
     context: str
     options: list[OptionView]
     trust: float
+    trust_overall: float
 
 
 def load(path: Path) -> tuple[Pair, TrainConfig]:
@@ -155,4 +157,5 @@ def ask_run(path: Path, env_seed: int, step: int) -> Inquiry:
         OptionView(option.phrase, *(float(column[o]) for column in columns))
         for o, option in enumerate(question.options)
     ]
-    return Inquiry(pair.task.picture(env), context, options, adviser.trust.of(context))
+    trust = adviser.trust
+    return Inquiry(pair.task.picture(env), context, options, trust.of(context), trust.value)

@@ -30,6 +30,12 @@ def test_exact_places_make_more_contexts() -> None:
     assert exact.contexts > 1.2 * coarse.contexts
 
 
+def test_a_check_counts_what_chance_achieves() -> None:
+    lake, cliff = (check_task(make_task(name), states=600) for name in ("toy:FrozenLake", "toy:CliffWalking"))
+    assert 0 < lake.successes == lake.rewarded < lake.episodes
+    assert (cliff.episodes, cliff.successes, cliff.rewarded) == (3, 0, 0)
+
+
 def test_without_an_expert_there_is_no_ceiling() -> None:
     task = make_task("minigrid:DoorKey-5x5")
     assert check_task(task, states=50).ceiling is None

@@ -15,7 +15,7 @@ from cotutor.config import TrainConfig
 from cotutor.plans.plan import Plan
 from cotutor.plans.subgoals import SUBGOALS
 from cotutor.students.encoder import TextEncoder
-from cotutor.students.policies import IMPOSSIBLE, PRIOR, GuidedPolicy, PriorExtractor
+from cotutor.students.policies import GuidedPolicy
 from cotutor.students.spaces import entries
 from cotutor.tasks.words import Words
 
@@ -35,14 +35,6 @@ class PlanEncoder(BaseFeaturesExtractor):
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
         return self.text(observations["context"])
-
-
-class OfferedPriorExtractor(PriorExtractor):
-    """Carries, with the prior, which subgoals are offered at all."""
-
-    def forward(self, observations: dict[str, Tensor]) -> Tensor:
-        prior = torch.where(observations["offered"] > 0, observations[PRIOR], IMPOSSIBLE)
-        return super().forward({**observations, PRIOR: prior})
 
 
 class PhraseHead(nn.Module):
@@ -73,8 +65,6 @@ class ManagerPolicy(GuidedPolicy):
         words: Numbers the words of plans.
         others: Whatever Stable-Baselines3 gives to policies.
     """
-
-    prior_extractor = OfferedPriorExtractor
 
     def __init__(self, *others: Any, words: Words, **named: Any) -> None:
         self.words = words

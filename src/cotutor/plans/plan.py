@@ -29,7 +29,7 @@ from cotutor.plans.worker import Observation as Told
 from cotutor.plans.worker import Segment, Worker
 from cotutor.stateful import Stateful
 from cotutor.tasks.babyai import BabyAI, wanted
-from cotutor.tasks.base import Observation, SpokenEnv, Task
+from cotutor.tasks.base import OFFERED, Observation, SpokenEnv, Task
 from cotutor.tasks.scene import Scene
 from cotutor.tasks.seen import Seen, Thing
 from cotutor.tasks.words import Words
@@ -82,10 +82,10 @@ class Plan(Task):
     def arrays(self, observation: Observation) -> dict[str, NDArray[Any]]:
         mask_A = np.zeros(len(SUBGOALS), dtype=np.float32)
         mask_A[[NUMBERS[subgoal] for subgoal in offered(observation["seen"])]] = 1.0
-        return {"offered": mask_A}
+        return {OFFERED: mask_A}
 
     def array_spaces(self) -> dict[str, gym.Space[Any]]:
-        return {"offered": gym.spaces.Box(0.0, 1.0, (len(SUBGOALS),), dtype=np.float32)}
+        return {OFFERED: gym.spaces.Box(0.0, 1.0, (len(SUBGOALS),), dtype=np.float32)}
 
     def instruction(self, observation: Observation) -> str:
         return observation["mission"]

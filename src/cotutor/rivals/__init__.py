@@ -10,9 +10,10 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv
 
 from cotutor.config import TrainConfig
+from cotutor.errors import UserError
 from cotutor.loop import Loop
 from cotutor.rivals import acting, annealing, cloning, hints
-from cotutor.tasks.base import Task
+from cotutor.tasks.base import OFFERED, Task
 
 MAKERS: dict[str, Callable[[VecEnv, Task, TrainConfig], tuple[PPO, Loop]]] = {
     "acting": acting.make,
@@ -20,6 +21,8 @@ MAKERS: dict[str, Callable[[VecEnv, Task, TrainConfig], tuple[PPO, Loop]]] = {
     "cloning": cloning.make,
     "hints": hints.make,
 }
+UNMASKED = frozenset({"annealing", "hints"})
+"""Rivals whose policies are their own, and would do what is not offered."""
 
 
 def make_rival(name: str, envs: VecEnv, task: Task, config: TrainConfig) -> tuple[PPO, Loop]:
@@ -32,6 +35,11 @@ def make_rival(name: str, envs: VecEnv, task: Task, config: TrainConfig) -> tupl
         config: The run.
 
     Raises:
-        UserError: The configuration names something unknown.
+        UserError: The configuration names something unknown, or the rival cannot do without what is not offered.
     """
+    if name in UNMASKED and OFFERED in task.array_spaces():
+        raise UserError(
+            f"In {task.name} not everything can always be done, which the method {config.method} does not respect: "
+            "choose another one."
+        )
     return MAKERS[name](envs, task, config)

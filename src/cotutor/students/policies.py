@@ -6,6 +6,8 @@
 
 The prior, trust · log T̃, is an entry of the observation. Neither the network nor the critic sees it, and the targets of
 the values are taken without it.
+
+Where an observation says what is offered, nothing else has a chance, whoever advises.
 """
 
 from typing import Any, cast
@@ -25,11 +27,24 @@ from torch.distributions import Categorical
 
 from cotutor.errors import UserError
 from cotutor.students.spaces import count_actions, entries
+from cotutor.tasks.base import OFFERED
 
 PRIOR = "prior"
 
 IMPOSSIBLE = -1e9
 """Logit of an action that is not offered: its probability is exactly zero, and gradients stay finite."""
+
+
+def logits_beside(observations: dict[str, Tensor]) -> Tensor:
+    """Returns what is added to a policy's own logits, shape (B, A): the prior, and what rules out what is not offered.
+
+    Observations without a prior, as plain algorithms have them, must say what is offered.
+    """
+    if OFFERED not in observations:
+        return observations[PRIOR]
+    offered_BA = observations[OFFERED]
+    prior_BA = observations.get(PRIOR, torch.zeros_like(offered_BA))
+    return torch.where(offered_BA > 0, prior_BA, IMPOSSIBLE)
 
 
 class BlindExtractor(BaseFeaturesExtractor):
@@ -48,10 +63,10 @@ class BlindExtractor(BaseFeaturesExtractor):
 
 
 class PriorExtractor(BlindExtractor):
-    """A features extractor that never sees the prior, with the prior carried past it at the end of the features."""
+    """A features extractor that never sees the prior, with it carried past at the end of the features."""
 
     def forward(self, observations: dict[str, Tensor]) -> Tensor:
-        return torch.cat([super().forward(observations), observations[PRIOR]], dim=-1)
+        return torch.cat([super().forward(observations), logits_beside(observations)], dim=-1)
 
 
 class PriorPassing(nn.Module):
@@ -168,7 +183,7 @@ class GuidedValueMixin(BlindMixin):
 
     def preferences(self, observations: dict[str, Tensor]) -> Tensor:
         """Returns Q(s, a) / scale + prior, shape (B, A), whose greatest is the greedy action."""
-        return self.values(observations) / self.scale + observations[PRIOR]
+        return self.values(observations) / self.scale + logits_beside(observations)
 
     def _predict(self, observation: Any, deterministic: bool = True) -> Tensor:
         return self.preferences(observation).argmax(dim=1)

@@ -5,13 +5,15 @@ from functools import partial
 from typing import Any, TypeVar
 
 from stable_baselines3 import PPO
-from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.policies import ActorCriticPolicy, MultiInputActorCriticPolicy
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv, VecMonitor
 
 from cotutor.cluster.envs import Make, RayVecEnv
 from cotutor.config import RayConfig, TrainConfig
 from cotutor.students.encoder import Encoder
-from cotutor.tasks.base import SpokenEnv, Task
+from cotutor.students.policies import GuidedPolicy
+from cotutor.students.spaces import entries
+from cotutor.tasks.base import OFFERED, SpokenEnv, Task
 
 Algorithm = TypeVar("Algorithm", bound=PPO)
 AnyTask = TypeVar("AnyTask", bound=Task)
@@ -32,7 +34,7 @@ def rehearsed_first(rehearsed: Sequence[AnyTask], task: AnyTask, count: int) -> 
 def make_ppo(
     envs: VecEnv,
     config: TrainConfig,
-    policy: str | type[ActorCriticPolicy] = "MultiInputPolicy",
+    policy: type[ActorCriticPolicy] | None = None,
     algorithm: type[Algorithm] = PPO,
     **policy_options: Any,
 ) -> Algorithm:
@@ -41,13 +43,15 @@ def make_ppo(
     Args:
         envs: What to learn on.
         config: The run.
-        policy: Class of the policy: :class:`cotutor.students.policies.GuidedPolicy` reads the prior.
+        policy: Class of the policy: :class:`cotutor.students.policies.GuidedPolicy` reads the prior; by default
+            Stable-Baselines3's own, or where not every action is always offered, one that does what is offered only.
         algorithm: PPO or what a method makes of it.
         policy_options: What else the policy's class needs to know.
     """
     settings = config.ppo
+    plain = GuidedPolicy if OFFERED in entries(envs.observation_space) else MultiInputActorCriticPolicy
     return algorithm(
-        policy,
+        policy or plain,
         envs,
         learning_rate=settings.learning_rate,
         n_steps=settings.steps,

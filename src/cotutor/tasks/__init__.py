@@ -9,6 +9,8 @@ from cotutor.own import is_own, make_own, own_class
 from cotutor.tasks.actions import enumerated
 from cotutor.tasks.babyai import FAMILIES, PREFIXES, BabyAI, level_names
 from cotutor.tasks.base import SpokenEnv, Task
+from cotutor.tasks.textworld import PREFIX as TEXTWORLD
+from cotutor.tasks.textworld import TextWorld
 from cotutor.tasks.toy_text import WORLDS, make_world
 from cotutor.tasks.varied import LEVELS, Varied
 
@@ -22,8 +24,9 @@ def make_task(name: str, **options: Any) -> Task:
     """Returns the task called ``name``.
 
     Args:
-        name: One of :func:`task_names`, the full id of a level, such as ``BabyAI-GoToLocal-v0``, or a task of the
-            user's own: ``module:Class``, ``file.py:Class``, or the entry point of an installed package.
+        name: One of :func:`task_names`, the full id of a level, such as ``BabyAI-GoToLocal-v0``, ``textworld:FILE``,
+            or a task of the user's own: ``module:Class``, ``file.py:Class``, or the entry point of an installed
+            package.
         **options: How a level speaks, such as ``positions="exact"``; varied levels always name all that is in view,
             whatever ``focus`` says, and other worlds speak in one way only.
 
@@ -43,6 +46,8 @@ def make_task(name: str, **options: Any) -> Task:
         return Varied(name, options.get("positions", "coarse"))
     if changed := [option for option, value in options.items() if value != defaults[option]]:
         raise UserError(f"The task {name} speaks in one way only: leave out --verbalizer.{changed[0]}.")
+    if name.startswith(TEXTWORLD):
+        return TextWorld(name)
     return make_world(name) if name.startswith("toy:") else own_task(name)
 
 

@@ -17,6 +17,9 @@ from cotutor.tasks.words import Words
 from cotutor.text import well_formed
 from cotutor.types import Option, Question
 
+OFFERED = "offered"
+"""Entry of a task's arrays, shape (A,): one for every action that can be done now. Without it all can."""
+
 Observation = Any
 """What an environment gives at each step, whatever its observation space says."""
 
@@ -69,7 +72,11 @@ class Task(ABC):
         return ""
 
     def arrays(self, observation: Observation) -> dict[str, NDArray[Any]]:
-        """Returns the numeric part of an observation as the student's network reads it: as a rule flattened."""
+        """Returns the numeric part of an observation as the student's network reads it: as a rule flattened.
+
+        Where not everything can always be done, an entry :data:`OFFERED` has ones for what can; the student does
+        nothing else, and the options are the same actions.
+        """
         flat = gym.spaces.flatten(self.observation_space, observation)
         return {"observation": np.asarray(flat, dtype=np.float32)}
 

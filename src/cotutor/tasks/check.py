@@ -11,6 +11,7 @@ import numpy as np
 
 from cotutor.errors import UserError
 from cotutor.tasks.base import AGREEMENT_SEED, Observation, Task
+from cotutor.tasks.contract import random_episodes
 
 KEPT = 1 / 3
 """Share of the states on the way that :func:`agreement_states` keeps, since neighbours are alike."""
@@ -34,6 +35,9 @@ class TaskCheck:
         per_thousand: Distinct contexts per 1,000 states.
         ceiling: Best agreement with the expert that any map from contexts to actions can have; None without expert.
         longest: Words of the longest context.
+        episodes: Episodes of random options that came to their end, in as many states again.
+        successes: How many of them accomplished the mission.
+        rewarded: How many of them earned a reward above zero at some time.
         examples: The contexts met most often, each with the number of its states.
     """
 
@@ -42,6 +46,9 @@ class TaskCheck:
     per_thousand: float
     ceiling: float | None
     longest: int
+    episodes: int
+    successes: int
+    rewarded: int
     examples: tuple[tuple[str, int], ...]
 
 
@@ -66,12 +73,18 @@ def check_task(task: Task, states: int = 1000, seed: int = 0, shown: int = SHOWN
     decided = [(context, right) for context, right in judged if right]
     if task.has_expert and not decided:
         raise UserError(NOTHING_RIGHT.format(task=task.name))
+    chance = [
+        episode for episode in random_episodes(task, states, seed) if episode[-1].terminated or episode[-1].truncated
+    ]
     return TaskCheck(
         states=states,
         contexts=len(visits),
         per_thousand=1000 * len(visits) / states,
         ceiling=ceiling(decided) if task.has_expert else None,
         longest=max(len(context.split()) for context in visits),
+        episodes=len(chance),
+        successes=sum(task.succeeded(episode[-1].reward, episode[-1].terminated) for episode in chance),
+        rewarded=sum(any(step.reward > 0 for step in episode) for episode in chance),
         examples=tuple(visits.most_common(shown)),
     )
 

@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 
 from cotutor.errors import UserError
-from cotutor.tasks.base import Observation, Task
+from cotutor.tasks.base import OFFERED, Observation, Task
 from cotutor.tasks.words import split
 
 SAME_LENGTH = 3
@@ -67,11 +67,12 @@ def check_contract(task: Task, states: int, seed: int = 0) -> list[Finding]:
     actions = Finding("its actions are those of the environment", _mismatch(task))
     if actions.broken:
         return [actions]
-    episodes = _episodes(task, states, seed)
+    episodes = random_episodes(task, states, seed)
     points: dict[str, Callable[[Task, Sequence[Episode]], str]] = {
         "the options of a context are actions, and always the same": _options,
         "the context depends on the observation alone": _purity,
         "observations and arrays are in their spaces": _arrays,
+        "the options are what the arrays say is offered": _offered,
         "the student can read the whole of it": _length,
         "the same seed and actions give the same episode": lambda task, episodes: _repeat(task, episodes, seed),
         "episodes end": _endings,
@@ -98,7 +99,8 @@ def _mismatch(task: Task) -> str:
     return ""
 
 
-def _episodes(task: Task, states: int, seed: int) -> list[Episode]:
+def random_episodes(task: Task, states: int, seed: int) -> list[Episode]:
+    """Returns episodes of random options, which visit so many states; the last one is cut there."""
     rng = np.random.default_rng(seed)
     env = task.make_env()
     episodes: list[Episode] = []
@@ -168,6 +170,17 @@ def _arrays(task: Task, episodes: Sequence[Episode]) -> str:
         if not spaces.contains(arrays):
             shapes = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in arrays.items())
             return f"{shapes} is not in {spaces}."
+    return ""
+
+
+def _offered(task: Task, episodes: Sequence[Episode]) -> str:
+    if OFFERED not in task.array_spaces():
+        return ""
+    for step in _steps(episodes):
+        told = {option.action for option in task.options(step.context)}
+        offered = set(np.flatnonzero(task.arrays(step.observation)[OFFERED]).tolist())
+        if told != offered:
+            return f"the options are actions {sorted(told)}, and {OFFERED!r} says {sorted(offered)}: {step.context}"
     return ""
 
 
