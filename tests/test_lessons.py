@@ -1,10 +1,13 @@
 """Targets of lessons."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from cotutor.dialogue import revise
-from cotutor.lessons import lesson_target, success_target
+from cotutor.lessons import lesson_target, make_habit_lessons
+from cotutor.types import Option, Question
 
 OWN, REFERENCE, ADVANTAGE = np.array([0.7, 0.2, 0.1]), np.array([0.2, 0.2, 0.6]), np.array([0.1, 0.4, -0.3])
 
@@ -28,7 +31,9 @@ def test_iterating_with_an_anchor_stops_at_the_regularised_fixed_point():
     assert policy == pytest.approx(weights / weights.sum())
 
 
-def test_a_success_counts_beside_what_the_teacher_thinks_and_many_outweigh_it():
-    assert success_target(OWN, np.array([0.0, 0.0, 1.0])) == pytest.approx((OWN + np.array([0, 0, 1])) / 2)
-    assert success_target(OWN, np.array([0.0, 30.0, 69.0])) == pytest.approx([0.007, 0.302, 0.691])
-    assert success_target(OWN, np.zeros(3)) == pytest.approx(OWN)
+def test_a_lesson_of_habits_is_what_is_done_among_what_is_offered():
+    question = Question("a wall is ahead", (Option("turn right", 1), Option("turn left", 0)))
+    adviser = SimpleNamespace(task=SimpleNamespace(question={question.context: question}.get))
+    (lesson,) = make_habit_lessons(adviser, {question.context: np.array([0.6, 0.2, 0.2])})
+    assert lesson.question == question
+    assert lesson.target_O == pytest.approx([0.25, 0.75])

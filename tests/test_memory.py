@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cotutor.memory import AdvantageScale, ContextSums, FeedbackMemory, Successes
+from cotutor.memory import AdvantageScale, ContextSums, FeedbackMemory
 from cotutor.types import Option, Question
 
 QUESTION = Question("c", (Option("left", 0), Option("right", 1), Option("ahead", 2)))
@@ -94,38 +94,3 @@ def test_scale_is_an_average_over_rollouts_with_a_floor():
     for _ in range(60):
         scale.update(np.zeros(10))
     assert scale.value == 0.1
-
-
-def successes_of(*rollouts: tuple[list[tuple[str, int, float, int]], list[int]], decay: float = 1.0) -> Successes:
-    """Records rollouts: steps of (context, action, reward, episode), and the episodes that go on after them."""
-    successes = Successes(actions=4, decay=decay)
-    for steps, running in rollouts:
-        contexts, actions, rewards, episodes = zip(*steps, strict=True)
-        successes.record(contexts, np.array(actions), np.array(rewards), np.array(episodes), np.array(running))
-    return successes
-
-
-def test_only_what_was_done_in_episodes_that_succeeded_counts():
-    won, lost = [("c", 0, 0.0, 1), ("c", 2, 0.5, 1)], [("c", 1, 0.0, 2), ("d", 1, 0.0, 2)]
-    successes = successes_of(([*won, *lost], [3, 4]))
-    assert successes.counts(QUESTION).tolist() == [1.0, 0.0, 1.0]
-    assert successes.most_frequent() == ["c"]
-
-
-def test_an_episode_counts_when_it_ends_with_all_its_steps():
-    first, second = [("c", 0, 0.0, 1)], [("d", 1, 1.0, 1)]
-    assert successes_of((first, [1])).most_frequent() == []
-    assert set(successes_of((first, [1]), (second, [2])).most_frequent()) == {"c", "d"}
-
-
-def test_a_success_is_a_return_above_zero_wherever_the_reward_came():
-    early, paid_back = [("c", 0, 0.5, 1), ("d", 0, 0.0, 1)], [("e", 0, 0.5, 2), ("e", 0, -0.5, 2)]
-    assert set(successes_of(([*early, *paid_back], [3])).most_frequent()) == {"c", "d"}
-
-
-def test_the_most_frequent_come_first_then_the_latest_and_old_ones_are_forgotten():
-    steps = [("a", 0, 1.0, 1), ("b", 0, 1.0, 2), ("a", 0, 1.0, 3), ("c", 0, 1.0, 4)]
-    assert successes_of((steps, [5])).most_frequent() == ["a", "c", "b"]
-    aged = successes_of((steps, [5]), ([("e", 0, 1.0, 5)], [6]), ([("d", 0, 1.0, 6)], [7]), decay=0.2)
-    assert aged.most_frequent() == ["d", "e", "a"]
-    assert aged.counts(Question("a", QUESTION.options)).tolist() == pytest.approx([2 * 0.2**2, 0.0, 0.0])

@@ -16,7 +16,7 @@ from cotutor.breaker import Breaker
 from cotutor.config import AskingConfig, DialogueConfig
 from cotutor.dialogue import Example, likeness, revise, with_examples, with_feedback
 from cotutor.errors import SilentTeacherError
-from cotutor.memory import ContextSums, FeedbackMemory, Successes
+from cotutor.memory import ContextSums, FeedbackMemory
 from cotutor.stateful import Stateful
 from cotutor.tasks.base import Task
 from cotutor.tasks.words import split
@@ -132,7 +132,6 @@ class Adviser(Stateful):
 
     changes = (
         "memory",
-        "successes",
         "trust",
         "answers",
         "_guidance",
@@ -162,7 +161,6 @@ class Adviser(Stateful):
         self.task = task
         self.teacher = teacher
         self.memory = memory
-        self.successes = Successes(len(task.actions), dialogue.decay)
         self.trust = trust
         self.dialogue = dialogue
         self.asking = asking
@@ -425,6 +423,12 @@ class Adviser(Stateful):
         for context in contexts:
             self.answers[context] = replace(self.answers[context], advice_O=self.revised(context))
         self.memory.forget(list(contexts))
+        self.refresh()
+
+    def forget_outdated(self) -> None:
+        """Forgets what an earlier version of the teacher said."""
+        version = self.teacher.version
+        self.answers = {context: answer for context, answer in self.answers.items() if answer.version == version}
         self.refresh()
 
     @property

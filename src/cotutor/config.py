@@ -171,18 +171,20 @@ class ServedConfig:
 class LessonConfig:
     """Fine-tuning of the teacher on what the student found out."""
 
-    of: Literal["feedback", "successes"] = "feedback"
-    """What lessons are made of: the student's feedback, or what was done in the episodes that succeeded."""
+    of: Literal["feedback", "habits"] = "feedback"
+    """What lessons are made of while the student learns: its feedback, or what the pair does."""
     every: int = 6
     """Rounds between teacher updates."""
     most: int = 96
-    """Lessons in an update at most: the contexts with most visits, of successes with most and latest ones."""
+    """Lessons in an update at most: the contexts with most visits."""
     steps: int = 12
     """Gradient steps in an update; more where these would be less than a pass over the lessons."""
     anchor: float = 0.0
     """η: share of the untaught reference model in a lesson's target."""
     least_news: float = 0.15
     """An update waits until a lesson's target is so many nats (KL) from what the teacher says already."""
+    graduation: bool = True
+    """When training is over, teach the teacher the pair's habits, as the student's graduate is taught."""
 
 
 @dataclass(frozen=True)

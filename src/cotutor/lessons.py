@@ -1,13 +1,13 @@
 """Lessons: what the student found out, as targets for the teacher's weights."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.special import rel_entr, softmax
 
 from cotutor.adviser import Adviser
 from cotutor.config import LessonConfig
-from cotutor.types import FloatArray, Lesson, Question
+from cotutor.types import FloatArray, Lesson
 
 
 def lesson_target(
@@ -27,24 +27,8 @@ def lesson_target(
     return softmax(logits_O + np.clip(advantage_O / beta, -clip, clip))
 
 
-def success_target(own_O: FloatArray, chosen_O: FloatArray) -> FloatArray:
-    """Returns target(o|c) ∝ n(c,o) + T_φ(o|c): what was chosen, with the teacher's own advice as one choice more.
-
-    Args:
-        own_O: The teacher's own advice T_φ, shape (O,).
-        chosen_O: n, how often each option was chosen in episodes that succeeded, shape (O,).
-    """
-    return (chosen_O + own_O) / (chosen_O.sum() + 1.0)
-
-
 def plan_lessons(adviser: Adviser, config: LessonConfig) -> list[str]:
-    """Returns the contexts to teach.
-
-    Of feedback: those with most that is untaught, on two options or more. Of successes: those that came most often.
-    """
-    if config.of == "successes":
-        frequent = adviser.successes.most_frequent()[: config.most]
-        return [context for context in frequent if adviser.successes.counts(adviser.task.question(context)).any()]
+    """Returns the contexts to teach: those with most feedback that is untaught, on two options or more."""
     worth = []
     for context in adviser.memory.sums.most_counted(least=1.0):
         feedback = adviser.memory.feedback(adviser.task.question(context))
@@ -59,8 +43,6 @@ def make_lessons(adviser: Adviser, contexts: list[str], config: LessonConfig) ->
     """Makes a lesson of each context; all of them must have been asked."""
     questions = [adviser.task.question(context) for context in contexts]
     own = [adviser.answers[context].own_O for context in contexts]
-    if config.of == "successes":
-        return [_of_successes(adviser, question, own_O) for question, own_O in zip(questions, own, strict=True)]
     references = adviser.teacher.reference(questions) if config.anchor > 0 else own
     lessons = []
     for question, own_O, reference_O in zip(questions, own, references, strict=True):
@@ -73,10 +55,19 @@ def make_lessons(adviser: Adviser, contexts: list[str], config: LessonConfig) ->
     return lessons
 
 
-def _of_successes(adviser: Adviser, question: Question, own_O: FloatArray) -> Lesson:
-    chosen_O = adviser.successes.counts(question)
-    visits = float(chosen_O.sum())
-    return Lesson(question, success_target(own_O, chosen_O), visits / (visits + 1.0))
+def make_habit_lessons(adviser: Adviser, habits: Mapping[str, FloatArray]) -> list[Lesson]:
+    """Makes a lesson of what is done in each context.
+
+    Args:
+        adviser: Knows the options.
+        habits: How often each action is done there, shape (A,).
+    """
+    lessons = []
+    for context, done_A in habits.items():
+        question = adviser.task.question(context)
+        done_O = done_A[[option.action for option in question.options]]
+        lessons.append(Lesson(question, done_O / done_O.sum(), 1.0))
+    return lessons
 
 
 def news(adviser: Adviser, lessons: Sequence[Lesson]) -> float:

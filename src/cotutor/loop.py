@@ -5,12 +5,15 @@
 3. student → teacher  visits and advantages go into the feedback memory
 4. student → teacher, lastingly: every few rounds the teacher is fine-tuned on lessons
 5. dialogue           the teacher is asked within its budget; feedback revises what it says
-6. teacher → student  PPO learns with the prior; at last a graduate, who acts alone, learns what the pair does
+6. teacher → student  PPO learns with the prior
+
+At last both learn what the pair does: the teacher by lessons, and a graduate of the student's, who acts alone.
 """
 
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +27,7 @@ from cotutor.adviser import Adviser
 from cotutor.config import TrainConfig
 from cotutor.errors import LessonError, SilentTeacherError
 from cotutor.evaluation import Actor, pair_actor, student_actor
-from cotutor.lessons import make_lessons, news, plan_lessons
+from cotutor.lessons import make_habit_lessons, make_lessons, news, plan_lessons
 from cotutor.memory import AdvantageScale
 from cotutor.stateful import Stateful
 from cotutor.students.distillation import Distillation, States
@@ -32,7 +35,7 @@ from cotutor.students.guidance import GuidedVecEnv
 from cotutor.students.learners import flat, make_learner
 from cotutor.students.policies import PRIOR, policy_probabilities
 from cotutor.trust import Ended, gains
-from cotutor.types import Consultation, Failure, FloatArray
+from cotutor.types import Consultation, Failure, FloatArray, Lesson
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ class Loop(BaseCallback, Stateful):
         guide: The environment that carries the advice; the model must learn on it.
         config: The run.
         on_round: Called with a report at the end of every round.
-        on_graduation: Called when training is over and the student begins to learn to act alone.
+        on_graduation: Called when training is over and both begin to learn what the pair does.
     """
 
     changes = ("adviser", "scale", "round", "distillation", "distillation_loss")
@@ -187,11 +190,18 @@ class Loop(BaseCallback, Stateful):
         self.graduate()
 
     def graduate(self) -> None:
-        """Makes of the policy a student that acts alone as the pair does, where that is another than the policy."""
-        if self.distillation.student is not self.learner.policy:
-            self.on_graduation()
-            self.distillation.begin_as(self.learner.policy)
-            self.distillation.study(self._pair_target, self.config.guidance.graduation_passes)
+        """Teaches what the pair does to a student that acts alone, where that is not the policy, and to the teacher.
+
+        Feedback cannot teach the latter: it is relative to what is usually done, so once the pair does what is right
+        there is none on it (lab notes).
+        """
+        if self.distillation.student is self.learner.policy:
+            return
+        self.on_graduation()
+        self.distillation.begin_as(self.learner.policy)
+        self.distillation.study(self._pair_target, self.config.guidance.graduation_passes)
+        if self._teachable and self.config.lessons.graduation:
+            self.teach_habits()
 
     def _on_rollout_end(self) -> None:
         finished = self.learner.finished(self.guide.waiting)
@@ -272,9 +282,6 @@ class Loop(BaseCallback, Stateful):
         self.adviser.meet(rollout.contexts)
         if self.says_something(rollout):
             self.adviser.memory.record(rollout.contexts, rollout.actions_N, rollout.advantages_N / self.scale.value)
-        self.adviser.successes.record(
-            rollout.contexts, rollout.actions_N, rollout.rewards_N, rollout.episode_N, self.guide.episode_E
-        )
         self.adviser.refresh()
 
     def consult(self) -> None:
@@ -285,13 +292,28 @@ class Loop(BaseCallback, Stateful):
         self.adviser.request(contexts)
 
     def teach(self) -> float | None:
-        """Fine-tunes the teacher on lessons, if they say news; feedback that made them is not counted again.
+        """Fine-tunes the teacher on lessons of what the student found out since the last ones."""
+        if self.config.lessons.of == "habits":
+            return self.teach_habits()
+        contexts = plan_lessons(self.adviser, self.config.lessons)
+        return self._give(contexts, partial(make_lessons, self.adviser, contexts, self.config.lessons))
+
+    def teach_habits(self) -> float | None:
+        """Fine-tunes the teacher on what the pair does where it is most."""
+        habits = self.distillation.habits(self._pair_target, self.config.lessons.most)
+        return self._give([*habits], partial(make_habit_lessons, self.adviser, habits))
+
+    def _give(self, contexts: list[str], make: Callable[[], list[Lesson]]) -> float | None:
+        """Fine-tunes the teacher on lessons about contexts, if they say news; feedback there is not counted again.
 
         An update that would spoil the teacher is taken back and noted, and its feedback stays; likewise where a server
         does not answer.
+
+        Args:
+            contexts: What the lessons are about.
+            make: Makes them, when the teacher has answered all of these.
         """
         adviser, config = self.adviser, self.config.lessons
-        contexts = plan_lessons(adviser, config)
         if not contexts:
             return None
         adviser.wait()
@@ -303,7 +325,7 @@ class Loop(BaseCallback, Stateful):
         ]
         try:
             adviser.ask(stale)
-            lessons = make_lessons(adviser, contexts, config)
+            lessons = make()
             if news(adviser, lessons) < config.least_news:
                 return None
             with adviser.clock():
@@ -314,8 +336,7 @@ class Loop(BaseCallback, Stateful):
         except SilentTeacherError as error:
             adviser.fell_silent(error)
             return None
-        if config.of == "feedback":
-            adviser.settle(contexts)
+        adviser.settle(contexts)
         return loss
 
     def _pair_target(self, states: States, contexts: Sequence[str]) -> tuple[FloatArray, FloatArray]:
@@ -329,10 +350,13 @@ class Loop(BaseCallback, Stateful):
         log_advice_BA, trust_B = self.adviser.recall(contexts, states[PRIOR])
         return softmax(log_advice_BA, axis=1), trust_B
 
+    @property
+    def _teachable(self) -> bool:
+        """Whether the teacher may be taught; what was never asked is not calibrated either."""
+        return self.config.arrows.lasting and self.adviser.teacher.can_learn and self.adviser.asked > 0
+
     def _lesson_due(self) -> bool:
-        """Tells whether the teacher may be taught now; what was never asked is not calibrated either."""
-        lasting = self.config.arrows.lasting and self.adviser.teacher.can_learn and self.adviser.asked > 0
-        return lasting and (self.round + 1) % self.config.lessons.every == 0
+        return self._teachable and (self.round + 1) % self.config.lessons.every == 0
 
     def _report(self, asked: list[str], loss: float | None) -> RoundReport:
         adviser = self.adviser

@@ -398,7 +398,7 @@ def carry_out(
                 callbacks.append(rounds)
             callbacks.append(recorder)
             if pair.loop is not None:
-                pair.loop.on_graduation = partial(display.say, "The student learns what the pair does, to act alone.")
+                pair.loop.on_graduation = partial(display.say, "Each learns what the pair does, to act alone.")
             teacher = None if pair.adviser is None else pair.adviser.teacher
             pair.model.set_logger(Logger(str(folder.path), [TensorBoardOutputFormat(str(folder.path))]))
             with stoppable(display.say) as stop:
@@ -544,6 +544,7 @@ def go_on(config: TrainConfig, start: Path, pair: Pair) -> int:
     runs.load_pair(folder, pair.model.policy, pair.working)
     if pair.adviser is not None:
         runs.load_dialogue(folder, pair.adviser)
+        pair.adviser.forget_outdated()
     runs_before = runs.read_summary(folder).runs_before + 1
     pair.envs.seed(config.seed + SEEDS_OF_A_RUN * runs_before)
     return runs_before

@@ -3,8 +3,10 @@
 from dataclasses import replace
 from math import inf
 
+import pytest
+
 from cotutor.climb import Ladder, Rung
-from cotutor.compare.climbs import Climbs, claims, gather, markdown, tables, verdict
+from cotutor.compare.climbs import Climbs, claims, gather, leads, markdown, tables, verdict
 from cotutor.compare.kept import KeptRun
 
 from .made import made_run
@@ -75,6 +77,18 @@ def test_the_subject_is_the_first_method_and_few_climbs_make_no_claim():
     assert verdict(LADDER, without) == "Nothing can be said yet: mutual has no climbs."
 
 
+def test_a_lead_counts_who_never_got_there_with_all_that_the_rung_allows():
+    roomy = Rung("easy", 8192, 0.9), Rung("hard|er", 20480, 0.8), LADDER.rungs[2]
+    found = leads(replace(LADDER, rungs=roomy), made_climbs())
+    assert [*found] == ["easy", "hard|er"]
+    to_chance, to_ppo = found["easy"]
+    assert to_chance.difference.value == pytest.approx((8192 - 2050) / 1000)
+    assert to_ppo.difference.value == pytest.approx((4096 - 2050) / 1000)
+    assert (to_chance.verdict, to_ppo.verdict) == ("ahead", "ahead")
+    assert [claim.difference.value for claim in found["hard|er"]] == pytest.approx([(20480 - 11264) / 1000] * 2)
+    assert leads(LADDER, {"ppo": made_climbs()["ppo"]}) == {}
+
+
 def test_the_tables_say_how_many_tried_and_how_many_got_there():
     found = tables(LADDER, made_climbs())
     assert found["Mastered"][1] == [["easy", "5/5", "0/5", "5/5"], ["hard|er", "5/5", "not reached", "0/5"]]
@@ -82,6 +96,10 @@ def test_the_tables_say_how_many_tried_and_how_many_got_there():
     assert found["Frames to 90%"][1][1] == ["hard|er", "11,264 (5/5)", "never (0/5)", "never (0/5)"]
     teacher = found["Teacher alone: untaught → when the rung was next → after it"][1]
     assert teacher[1] == ["hard|er", "0.20 → 0.50 → 0.80", "–", "–"]
+    assert found["Thousands of frames by which mutual is at 90% earlier"] == (
+        ["", "chance", "ppo"],
+        [["easy", *["+0 [+0, +0] no difference shown"] * 2], ["hard|er", *["+0 [+0, +0] no difference shown"] * 2]],
+    ), "the rungs here allow a hundred frames"
     text = markdown(LADDER, made_climbs())
     assert "mutual mastered 2.00 [2.00, 2.00] of 3 rungs in 5 climbs." in text
     assert "| hard\\|er | 5/5 | not reached | 0/5 |" in text

@@ -159,9 +159,10 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else names[0]
 
 
-def signed(difference: Estimate) -> str:
+def signed(difference: Estimate, digits: int = 2) -> str:
     """Returns a difference with its interval as text."""
-    return f"{difference.value:+.2f} [{difference.low:+.2f}, {difference.high:+.2f}]"
+    value, low, high = (f"{number:+.{digits}f}" for number in (difference.value, difference.low, difference.high))
+    return f"{value} [{low}, {high}]"
 
 
 def shown(values: Sequence[float]) -> str:

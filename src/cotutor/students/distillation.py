@@ -1,5 +1,6 @@
 """Distillation: what is advised, or what the pair does, becomes the student's own, so that it can act alone."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,10 +12,13 @@ from stable_baselines3.common.policies import BasePolicy
 
 from cotutor.stateful import Stateful
 from cotutor.students.policies import PRIOR, as_tensors, categorical
+from cotutor.types import FloatArray
 
 States = dict[str, NDArray[Any]]
 CLOSE = 0.01
 """A student that differs from its target by so many nats does the same."""
+ENOUGH = 256
+"""States of a context that tell what is done in it."""
 Target = Callable[[States, Sequence[str]], tuple[NDArray[np.floating], NDArray[np.floating]]]
 """Gives what is to be learnt in B states with their contexts: probabilities, shape (B, A), and weights, shape (B,)."""
 
@@ -83,6 +87,18 @@ class Distillation(Stateful):
             losses = [self._step(self._at(places)[0], target_NA[places], weight_N[places]) for places in batches]
             if np.mean(losses) - entropy < CLOSE:
                 return
+
+    def habits(self, target: Target, most: int) -> dict[str, FloatArray]:
+        """Returns the mean of the targets, shape (A,), in each of the contexts most often remembered, ``most`` of them.
+
+        Of a context's states :data:`ENOUGH` at least are looked up where there are so many, evenly spread.
+        """
+        places: dict[str, list[int]] = {context: [] for context, _ in Counter(self.contexts).most_common(most)}
+        for place, context in enumerate(self.contexts):
+            if context in places:
+                places[context].append(place)
+        spread = {context: np.array(of[:: max(1, len(of) // ENOUGH)]) for context, of in places.items()}
+        return {context: target(*self._at(of))[0].mean(axis=0).astype(np.float64) for context, of in spread.items()}
 
     def train(self, target: Target, steps: int) -> float:
         """Takes ``steps`` gradient steps and returns the mean loss, zero where nothing is trusted."""
