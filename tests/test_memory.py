@@ -44,7 +44,7 @@ def test_feedback_decays_by_the_round_and_is_forgotten_when_taught():
     memory = memory_of([("c", 0, 1.0), ("d", 0, 1.0)], decay=0.5)
     memory.record(["c"], np.array([0]), np.array([1.0]))
     assert memory.feedback(QUESTION).visits_O[0] == pytest.approx(1.5)
-    memory.forget(["c"])
+    memory.forget(["c", "never met"])
     assert memory.feedback(QUESTION).visits_O.sum() == 0
     assert memory.sums.count("d") == pytest.approx(0.5)
 

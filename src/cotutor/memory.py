@@ -130,8 +130,8 @@ class ContextSums(Stateful):
         )
 
     def clear(self, contexts: Sequence[str]) -> None:
-        """Makes the sums of contexts zero."""
-        self.table[[self.rows[context] for context in contexts]] = 0.0
+        """Makes the sums of contexts zero; of those that are forgotten they are."""
+        self.table[[self.rows[context] for context in contexts if context in self.rows]] = 0.0
 
     def most_counted(self, least: float) -> list[str]:
         """Returns the contexts that count at least so much, those that count most first."""
