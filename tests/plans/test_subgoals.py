@@ -66,9 +66,15 @@ def test_with_empty_hands_things_are_picked_up_and_with_full_hands_put_down():
     }
 
 
-@pytest.mark.parametrize(("state", "can_open"), [("locked", True), ("closed", True), ("open", False)])
-def test_doors_are_opened_unless_they_are_open(state: str, can_open: bool):
-    assert (Subgoal(OPEN, "blue door") in offered(seen(thing("blue door", 3, 0, state)))) == can_open
+@pytest.mark.parametrize(
+    ("state", "carried", "can_open"),
+    [
+        ("closed", "", True), ("open", "", False), ("locked", "", False),
+        ("locked", "red key", False), ("locked", "blue ball", False), ("locked", "blue key", True),
+    ],
+)  # fmt: skip
+def test_doors_are_opened_unless_they_are_open_or_their_key_is_not_in_hand(state: str, carried: str, can_open: bool):
+    assert (Subgoal(OPEN, "blue door") in offered(seen(thing("blue door", 3, 0, state), carried=carried))) == can_open
 
 
 @pytest.mark.parametrize("now", [seen(BALL, KEY), seen(KEY, carried="red ball")])

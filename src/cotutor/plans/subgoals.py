@@ -69,7 +69,11 @@ def sayable(carrying: bool) -> list[Subgoal]:
 
 
 def offered(seen: Seen) -> set[Subgoal]:
-    """Returns the subgoals that can be pursued now, as far as the agent knows."""
+    """Returns the subgoals that can be pursued now, as far as the agent knows.
+
+    Only who holds its key can open a locked door: else "open the blue door" comes to mean "take a key and open it",
+    which is right where there is one key, and wrong on the next rung, where there are several (lab notes).
+    """
     found = {Subgoal(MISSION)}
     if seen.frontier:
         found.add(Subgoal(EXPLORE))
@@ -80,9 +84,14 @@ def offered(seen: Seen) -> set[Subgoal]:
             found.add(Subgoal(GO, thing.name))
         if thing.type in PORTABLE:
             found.add(Subgoal(PICK_UP if seen.carried is None else PUT, thing.name))
-        if thing.type == "door" and thing.state != "open":
+        if thing.type == "door" and (thing.state == "closed" or (thing.state == "locked" and has_key(seen, thing))):
             found.add(Subgoal(OPEN, thing.name))
     return found & NUMBERS.keys()
+
+
+def has_key(seen: Seen, door: Thing) -> bool:
+    """Tells whether the key of a door is carried."""
+    return seen.carried is not None and seen.carried.name == f"{door.colour} key"
 
 
 def achieved(subgoal: Subgoal, start: Seen, before: Seen, now: Seen) -> bool:
