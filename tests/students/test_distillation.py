@@ -81,22 +81,19 @@ def test_a_studied_student_does_what_it_was_shown_having_seen_each_state_once_a_
     assert shown[range(4), [0, 1, 2, 0]].min() > 0.95
 
 
-def test_habits_are_what_is_done_on_the_whole_where_one_is_most(monkeypatch):
-    monkeypatch.setattr("cotutor.students.distillation.ENOUGH", 4)
-    distillation = Distillation(guided(trust=0.0)[1].policy, capacity=64, learning_rate=1e-3, batch_size=8, seed=0)
-    done = [0] * 9 + [1] * 3 + [2] * 2
-    distillation.remember({"done": np.array(done)}, ["much"] * 9 + ["some"] * 2 + ["hardly"] + ["some"] * 2)
-    looked_up: list[int] = []
-
-    def target(states, contexts):
-        looked_up.append(len(contexts))
-        return np.eye(3)[states["done"]], np.ones(len(contexts))
-
-    habits = distillation.habits(target, most=2)
+@pytest.mark.parametrize("capacity", [64, 20])
+def test_habits_are_what_is_done_on_the_whole_where_one_is_most_of_late(monkeypatch, capacity):
+    monkeypatch.setattr("cotutor.students.distillation.LATELY", 10)
+    distillation = Distillation(
+        guided(trust=0.0)[1].policy, capacity=capacity, learning_rate=1e-3, batch_size=8, seed=0
+    )
+    distillation.remember({"done": np.zeros(15, dtype=int)}, ["long ago"] * 15)
+    done = [0] * 5 + [1] * 3 + [2] * 2
+    distillation.remember({"done": np.array(done)}, ["much"] * 5 + ["some"] * 2 + ["hardly"] + ["some"] * 2)
+    habits = distillation.habits(lambda states, contexts: (np.eye(3)[states["done"]], np.ones(len(contexts))), most=2)
     assert [*habits] == ["much", "some"]
     assert habits["much"].tolist() == [1, 0, 0]
     assert habits["some"].tolist() == [0, 0.5, 0.5]
-    assert looked_up == [5, 4], "not each of many"
 
 
 def test_who_remembers_nothing_has_nothing_to_study():

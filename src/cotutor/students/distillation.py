@@ -17,8 +17,8 @@ from cotutor.types import FloatArray
 States = dict[str, NDArray[Any]]
 CLOSE = 0.01
 """A student that differs from its target by so many nats does the same."""
-ENOUGH = 256
-"""States of a context that tell what is done in it."""
+LATELY = 4096
+"""How many of the latest states tell what is done now."""
 Target = Callable[[States, Sequence[str]], tuple[NDArray[np.floating], NDArray[np.floating]]]
 """Gives what is to be learnt in B states with their contexts: probabilities, shape (B, A), and weights, shape (B,)."""
 
@@ -89,16 +89,17 @@ class Distillation(Stateful):
                 return
 
     def habits(self, target: Target, most: int) -> dict[str, FloatArray]:
-        """Returns the mean of the targets, shape (A,), in each of the contexts most often remembered, ``most`` of them.
+        """Returns the mean of the targets, shape (A,), in each of the contexts met most lately, ``most`` of them.
 
-        Of a context's states :data:`ENOUGH` at least are looked up where there are so many, evenly spread.
+        Only the latest :data:`LATELY` states count: what would be done now where nobody goes any more is a mere guess.
         """
-        places: dict[str, list[int]] = {context: [] for context, _ in Counter(self.contexts).most_common(most)}
-        for place, context in enumerate(self.contexts):
-            if context in places:
-                places[context].append(place)
-        spread = {context: np.array(of[:: max(1, len(of) // ENOUGH)]) for context, of in places.items()}
-        return {context: target(*self._at(of))[0].mean(axis=0).astype(np.float64) for context, of in spread.items()}
+        latest = (self.seen - 1 - np.arange(min(self.remembered, LATELY))) % self.capacity
+        done_NA, _ = target(*self._at(latest))
+        met = [self.contexts[place] for place in latest]
+        sums: dict[str, FloatArray] = {}
+        for context, done_A in zip(met, done_NA, strict=True):
+            sums[context] = sums.get(context, 0.0) + done_A
+        return {context: sums[context] / count for context, count in Counter(met).most_common(most)}
 
     def train(self, target: Target, steps: int) -> float:
         """Takes ``steps`` gradient steps and returns the mean loss, zero where nothing is trusted."""
