@@ -42,11 +42,12 @@ def take_turns(sides: Mapping[Name, Callable[[], float]], rounds: int) -> dict[N
 class Side:
     """A run that goes on learning from one measurement to the next, ledger and progress included.
 
-    The graduate, who is taught once when a run ends, is not taught.
+    What is taught once when a run ends, to the graduate and the teacher, is not taught.
     """
 
     def __init__(self, config: TrainConfig) -> None:
-        config = replace(config, guidance=replace(config.guidance, graduation_passes=0))
+        lessons, guidance = replace(config.lessons, graduation=False), replace(config.guidance, graduation_passes=0)
+        config = replace(config, lessons=lessons, guidance=guidance)
         self.folder = TemporaryDirectory()
         self.pair = build(config)
         self.pair.model.set_logger(Logger(self.folder.name, []))

@@ -31,9 +31,12 @@ def test_iterating_with_an_anchor_stops_at_the_regularised_fixed_point():
     assert policy == pytest.approx(weights / weights.sum())
 
 
-def test_a_lesson_of_habits_is_what_is_done_among_what_is_offered():
-    question = Question("a wall is ahead", (Option("turn right", 1), Option("turn left", 0)))
-    adviser = SimpleNamespace(task=SimpleNamespace(question={question.context: question}.get))
-    (lesson,) = make_habit_lessons(adviser, {question.context: np.array([0.6, 0.2, 0.2])})
+def test_a_lesson_of_habits_is_what_is_done_among_what_can_be_said():
+    question = Question("a wall is ahead", (Option("turn right", 1), Option("turn left", 0), Option("go back", 1)))
+    forced, unsaid = Question("a corner", (Option("turn left", 0),)), Question("a door", question.options)
+    task = SimpleNamespace(question={each.context: each for each in (question, forced, unsaid)}.get)
+    done = {"a wall is ahead": [0.6, 0.2, 0.2], "a corner": [1.0, 0.0, 0.0], "a door": [0.0, 0.0, 1.0]}
+    (lesson,) = make_habit_lessons(task, {context: np.array(done_A) for context, done_A in done.items()})
     assert lesson.question == question
-    assert lesson.target_O == pytest.approx([0.25, 0.75])
+    assert lesson.target_O == pytest.approx([0.125, 0.75, 0.125])
+    assert lesson.weight == pytest.approx(0.8)

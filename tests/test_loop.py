@@ -103,24 +103,18 @@ def test_realtime_does_not_teach_and_lasting_does_not_revise(tmp_path):
     assert revised[0]["n"] == 0
 
 
-def test_lessons_of_habits_teach_what_the_pair_does_while_it_learns(tmp_path):
-    lessons = dataclasses.replace(SMALL.lessons, of="habits", every=5, steps=8, graduation=False)
-    _, summary = run(tmp_path, teacher="bow", frames=10_240, lessons=lessons)
-    assert summary.teacher_updates == 4
-    assert summary.teacher_success_after >= summary.teacher_success_before + 0.3
-    assert summary.bot_agreement_after >= summary.bot_agreement_before + 0.15
-
-
 def test_when_training_is_over_the_teacher_learns_what_the_pair_does_and_the_pair_stays_as_it_is(tmp_path):
-    untaught = dataclasses.replace(SMALL.lessons, every=1000, graduation=False)
+    untaught = dataclasses.replace(SMALL.lessons, every=12, graduation=False)
     taught = dataclasses.replace(untaught, graduation=True)
     plain, before = run(tmp_path / "without", teacher="bow", frames=10_240, lessons=untaught)
     kept, after = run(tmp_path / "with", teacher="bow", frames=10_240, lessons=taught)
-    assert (before.teacher_updates, after.teacher_updates) == (0, 1)
-    assert before.teacher_success_after < 0.6
-    assert after.teacher_success_after > before.teacher_success_after + 0.25
+    assert (before.teacher_updates, after.teacher_updates) == (1, 2)
+    assert after.teacher_success_after > before.teacher_success_after + 0.1
     assert after.pair_success == before.pair_success
+    assert after.contexts_asked == before.contexts_asked
     assert all(np.array_equal(tensor, weights(kept.student)[name]) for name, tensor in weights(plain.student).items())
+    remembered = [load_file(folder.dialogue / "memory.safetensors")["feedback"] for folder in (plain, kept)]
+    assert np.array_equal(*remembered)
 
 
 def weights(path):
@@ -128,7 +122,7 @@ def weights(path):
 
 
 def test_an_update_waits_until_lessons_tell_the_teacher_something(tmp_path):
-    lessons = dataclasses.replace(SMALL.lessons, least_news=50.0)
+    lessons = dataclasses.replace(SMALL.lessons, least_news=50.0, graduation=False)
     folder, summary = run(tmp_path, teacher="bow", lessons=lessons, **HARDLY_MEASURED)
     assert summary.teacher_updates == 0
     assert summary.bot_agreement_after == summary.bot_agreement_before

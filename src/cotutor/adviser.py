@@ -530,6 +530,8 @@ class Adviser(Stateful):
             return 1.0
         if answer.version == self.teacher.version and not self._prompts:
             return 0.0
+        if len(answer.advice_O) == 1:
+            return 0.0
         entropy = -float((answer.advice_O * np.log(np.maximum(answer.advice_O, 1e-12))).sum())
         return entropy / float(np.log(len(answer.advice_O)))
 

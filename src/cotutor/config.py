@@ -171,8 +171,6 @@ class ServedConfig:
 class LessonConfig:
     """Fine-tuning of the teacher on what the student found out."""
 
-    of: Literal["feedback", "habits"] = "feedback"
-    """What lessons are made of while the student learns: its feedback, or what the pair does."""
     every: int = 6
     """Rounds between teacher updates."""
     most: int = 96
@@ -184,7 +182,8 @@ class LessonConfig:
     least_news: float = 0.15
     """An update waits until a lesson's target is so many nats (KL) from what the teacher says already."""
     graduation: bool = True
-    """When training is over, teach the teacher the pair's habits, as the student's graduate is taught."""
+    """When training is over, teach the teacher what the pair does of late in as many contexts, where there is a prior
+    and distillation."""
 
 
 @dataclass(frozen=True)
@@ -298,7 +297,7 @@ class TrainConfig:
     """A run: a task, a method, a teacher and a student."""
 
     task: str = "babyai:GoToRedBallNoDists"
-    """A task by name: babyai:NAME, minigrid:, balrog:, varied: or toy:NAME, or your own module:Class."""
+    """A task by name: babyai:NAME, minigrid:, balrog:, varied: or toy:NAME, textworld:FILE or your own module:Class."""
     method: str = "mutual"
     """ppo, one-way, realtime, lasting or mutual; or a rival: annealed, hints, bc, llm-alone or llm-policy."""
     teacher: str = "smollm2"

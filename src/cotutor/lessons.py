@@ -1,5 +1,6 @@
 """Lessons: what the student found out, as targets for the teacher's weights."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -7,6 +8,7 @@ from scipy.special import rel_entr, softmax
 
 from cotutor.adviser import Adviser
 from cotutor.config import LessonConfig
+from cotutor.tasks.base import Task
 from cotutor.types import FloatArray, Lesson
 
 
@@ -55,18 +57,19 @@ def make_lessons(adviser: Adviser, contexts: list[str], config: LessonConfig) ->
     return lessons
 
 
-def make_habit_lessons(adviser: Adviser, habits: Mapping[str, FloatArray]) -> list[Lesson]:
-    """Makes a lesson of what is done in each context.
+def make_habit_lessons(task: Task, habits: Mapping[str, FloatArray]) -> list[Lesson]:
+    """Makes a lesson of what is done in each context, as far as it can be said and there is a choice.
 
     Args:
-        adviser: Knows the options.
+        task: Knows the options.
         habits: How often each action is done there, shape (A,).
     """
     lessons = []
-    for context, done_A in habits.items():
-        question = adviser.task.question(context)
-        done_O = done_A[[option.action for option in question.options]]
-        lessons.append(Lesson(question, done_O / done_O.sum(), 1.0))
+    for question, done_A in ((task.question(context), done_A) for context, done_A in habits.items()):
+        phrases = Counter(option.action for option in question.options)
+        done_O = np.array([done_A[option.action] / phrases[option.action] for option in question.options])
+        if len(done_O) > 1 and done_O.sum() > 0:
+            lessons.append(Lesson(question, done_O / done_O.sum(), float(done_O.sum())))
     return lessons
 
 

@@ -11,9 +11,9 @@ At last both learn what the pair does: the teacher by lessons, and a graduate of
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,9 +33,9 @@ from cotutor.stateful import Stateful
 from cotutor.students.distillation import Distillation, States
 from cotutor.students.guidance import GuidedVecEnv
 from cotutor.students.learners import flat, make_learner
-from cotutor.students.policies import PRIOR, policy_probabilities
+from cotutor.students.policies import PRIOR, among_offered, policy_probabilities
 from cotutor.trust import Ended, gains
-from cotutor.types import Consultation, Failure, FloatArray, Lesson
+from cotutor.types import Consultation, Failure, FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class Loop(BaseCallback, Stateful):
         guide: The environment that carries the advice; the model must learn on it.
         config: The run.
         on_round: Called with a report at the end of every round.
-        on_graduation: Called when training is over and both begin to learn what the pair does.
+        on_graduation: Called when training is over and what the pair does begins to be learnt.
     """
 
     changes = ("adviser", "scale", "round", "distillation", "distillation_loss")
@@ -188,20 +188,20 @@ class Loop(BaseCallback, Stateful):
         if self.config.asking.beside:
             self.adviser.refresh()
         self.graduate()
+        if self._graduates and self._teachable and self.config.lessons.graduation:
+            self.teach_habits()
+
+    @property
+    def _graduates(self) -> bool:
+        """Whether the student that acts alone is another than the policy."""
+        return self.distillation.student is not self.learner.policy
 
     def graduate(self) -> None:
-        """Teaches what the pair does to a student that acts alone, where that is not the policy, and to the teacher.
-
-        Feedback cannot teach the latter: it is relative to what is usually done, so once the pair does what is right
-        there is none on it (lab notes).
-        """
-        if self.distillation.student is self.learner.policy:
-            return
-        self.on_graduation()
-        self.distillation.begin_as(self.learner.policy)
-        self.distillation.study(self._pair_target, self.config.guidance.graduation_passes)
-        if self._teachable and self.config.lessons.graduation:
-            self.teach_habits()
+        """Makes of the policy a student that acts alone as the pair does, where that is another than the policy."""
+        if self._graduates:
+            self.on_graduation()
+            self.distillation.begin_as(self.learner.policy)
+            self.distillation.study(self._pair_target, self.config.guidance.graduation_passes)
 
     def _on_rollout_end(self) -> None:
         finished = self.learner.finished(self.guide.waiting)
@@ -292,52 +292,51 @@ class Loop(BaseCallback, Stateful):
         self.adviser.request(contexts)
 
     def teach(self) -> float | None:
-        """Fine-tunes the teacher on lessons of what the student found out since the last ones."""
-        if self.config.lessons.of == "habits":
-            return self.teach_habits()
-        contexts = plan_lessons(self.adviser, self.config.lessons)
-        return self._give(contexts, partial(make_lessons, self.adviser, contexts, self.config.lessons))
-
-    def teach_habits(self) -> float | None:
-        """Fine-tunes the teacher on what the pair does where it is most."""
-        habits = self.distillation.habits(self._pair_target, self.config.lessons.most)
-        return self._give([*habits], partial(make_habit_lessons, self.adviser, habits))
-
-    def _give(self, contexts: list[str], make: Callable[[], list[Lesson]]) -> float | None:
-        """Fine-tunes the teacher on lessons about contexts, if they say news; feedback there is not counted again.
-
-        An update that would spoil the teacher is taken back and noted, and its feedback stays; likewise where a server
-        does not answer.
-
-        Args:
-            contexts: What the lessons are about.
-            make: Makes them, when the teacher has answered all of these.
-        """
+        """Fine-tunes the teacher on lessons, if they say news; feedback that made them is not counted again."""
         adviser, config = self.adviser, self.config.lessons
-        if not contexts:
-            return None
-        adviser.wait()
-        adviser.collect()
-        if adviser.breaker.open:
+        contexts = plan_lessons(adviser, config)
+        if not contexts or not self._attends():
             return None
         stale = [
             c for c in contexts if c not in adviser.answers or adviser.answers[c].version < adviser.teacher.version
         ]
-        try:
+        loss = None
+        with self._noting_failures():
             adviser.ask(stale)
-            lessons = make()
-            if news(adviser, lessons) < config.least_news:
-                return None
-            with adviser.clock():
-                loss = adviser.teacher.learn(lessons, config.steps)
-        except LessonError as error:
-            adviser.fail(Failure("update taken back", str(error)))
-            return None
-        except SilentTeacherError as error:
-            adviser.fell_silent(error)
-            return None
-        adviser.settle(contexts)
+            lessons = make_lessons(adviser, contexts, config)
+            if news(adviser, lessons) >= config.least_news:
+                with adviser.clock():
+                    loss = adviser.teacher.learn(lessons, config.steps)
+                adviser.settle(contexts)
         return loss
+
+    def teach_habits(self) -> None:
+        """Fine-tunes the teacher on what the pair does of late; the pair goes on with what it was told before.
+
+        Feedback cannot teach that: it is relative to what is usually done, so once the pair does what is right there is
+        none on it (lab notes).
+        """
+        habits = self.distillation.habits(self._pair_target, self.config.lessons.most)
+        lessons = make_habit_lessons(self.adviser.task, habits)
+        if lessons and self._attends():
+            with self._noting_failures(), self.adviser.clock():
+                self.adviser.teacher.learn(lessons, self.config.lessons.steps)
+
+    def _attends(self) -> bool:
+        """Takes up what the teacher has answered, and tells whether it does answer."""
+        self.adviser.wait()
+        self.adviser.collect()
+        return not self.adviser.breaker.open
+
+    @contextmanager
+    def _noting_failures(self) -> Iterator[None]:
+        """Takes note of an update that would spoil the teacher and is taken back, and of a server that is silent."""
+        try:
+            yield
+        except LessonError as error:
+            self.adviser.fail(Failure("update taken back", str(error)))
+        except SilentTeacherError as error:
+            self.adviser.fell_silent(error)
 
     def _pair_target(self, states: States, contexts: Sequence[str]) -> tuple[FloatArray, FloatArray]:
         """Returns what the pair would do now in remembered states, and equal weights."""
@@ -348,7 +347,7 @@ class Loop(BaseCallback, Stateful):
     def _advice_target(self, states: States, contexts: Sequence[str]) -> tuple[FloatArray, FloatArray]:
         """Returns what is advised now in remembered states, weighted by trust."""
         log_advice_BA, trust_B = self.adviser.recall(contexts, states[PRIOR])
-        return softmax(log_advice_BA, axis=1), trust_B
+        return softmax(among_offered(log_advice_BA, states), axis=1), trust_B
 
     @property
     def _teachable(self) -> bool:

@@ -467,7 +467,7 @@ def _cost(pair: Pair, recorder: Recorder) -> dict[str, Any]:
         "contexts_asked": None if source is None else source.asked,
         "teacher_tokens": None if source is None else source.tokens,
         "distinct_contexts": None if source is None else source.distinct,
-        "teacher_failures": recorder.failures,
+        "teacher_failures": recorder.failures + (0 if pair.adviser is None else len(pair.adviser.failures())),
         "shortened_contexts": 0 if pair.adviser is None else pair.adviser.shortened_contexts,
     }
 

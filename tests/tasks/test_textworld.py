@@ -11,7 +11,6 @@ import pytest
 import cotutor
 from cotutor.config import TrainConfig
 from cotutor.errors import UserError
-from cotutor.evaluation import success
 from cotutor.runs.state import capture, restore
 from cotutor.tasks import SpokenEnv, make_task
 from cotutor.tasks.base import OFFERED
@@ -99,11 +98,17 @@ class TestGames:
         restore(fresh, capture(env, tensors), tensors)
         assert all(np.array_equal(values, told[name]) for name, values in fresh.retrace().items())
 
-    def test_a_student_learns_a_game(self, installed, games):
-        config = TrainConfig(task=f"textworld:{games / 'coin.z8'}", student="text", method="ppo", frames=2048)
+    def test_a_student_learns_a_game_and_its_shortest_way(self, installed, games):
+        config = TrainConfig(task=f"textworld:{games / 'coin.z8'}", student="text", method="ppo", frames=4096)
         pair = build(config)
-        pair.model.learn(config.frames)
-        assert success(pair.task, "text", pair.alone, 20) > 0.9
+
+        def steps() -> float:
+            return np.mean([episode["l"] for episode in pair.model.ep_info_buffer])
+
+        pair.model.learn(512)
+        began = steps()
+        pair.model.learn(config.frames, reset_num_timesteps=False)
+        assert steps() < 4 < began - 1
         pair.close()
 
     def test_a_file_that_is_no_game_is_a_sentence(self, installed, tmp_path):

@@ -99,7 +99,7 @@ def _teacher(summary: Summary) -> str:
     idle = f"The teacher was not fine-tuned{_why_not(summary)}"
     if not said:
         return f"{idle}." if untaught else "What the teacher has learnt was not measured."
-    taught = f"After {_updates(summary.teacher_updates or 0)} from the student's feedback, the teacher "
+    taught = f"After {_updates(summary.teacher_updates or 0)} from what the student found out, the teacher "
     changes = [b - a for a, b in ((before, after), (agreed, agrees)) if a is not None and b is not None]
     figures = ", and ".join(said)
     if untaught:

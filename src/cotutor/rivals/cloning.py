@@ -29,7 +29,7 @@ from cotutor.rivals.acting import silence
 from cotutor.rivals.one_way import OneWayLoop, PatientPPO, SetTrust, one_way
 from cotutor.students.distillation import States
 from cotutor.students.learners import flat
-from cotutor.students.policies import PRIOR, GuidedPolicy, as_tensors, categorical
+from cotutor.students.policies import PRIOR, GuidedPolicy, among_offered, as_tensors, categorical
 from cotutor.students.ppo import make_ppo
 from cotutor.tasks.base import Task
 from cotutor.types import FloatArray
@@ -128,7 +128,8 @@ class CloningLoop(OneWayLoop):
         }
         states[PRIOR] = np.zeros_like(states[PRIOR])
         returns_N = np.concatenate([each.returns_N for each in self.shown])[advised_N]
-        return states, softmax(log_advice_NA[advised_N], axis=1).astype(np.float32), returns_N.astype(np.float32)
+        advice_NA = softmax(among_offered(log_advice_NA[advised_N], states), axis=1)
+        return states, advice_NA.astype(np.float32), returns_N.astype(np.float32)
 
 
 def make(envs: VecEnv, task: Task, config: TrainConfig) -> tuple[PPO, Loop]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -148,7 +149,7 @@ def open_run(path: Path) -> tuple[RunFolder, TrainConfig]:
 
 
 def open_unfinished(path: Path) -> tuple[RunFolder, TrainConfig]:
-    """Opens a run that was begun and not finished.
+    """Opens a run that was begun and not finished; of a finished one it removes what a kill at the very end has left.
 
     Raises:
         UserError: ``path`` is not the folder of one.
@@ -157,6 +158,7 @@ def open_unfinished(path: Path) -> tuple[RunFolder, TrainConfig]:
     if not folder.config.is_file():
         raise UserError(f"{path} is not the folder of a run: it has no config.yaml.")
     if folder.summary.is_file():
+        shutil.rmtree(folder.checkpoints, ignore_errors=True)
         raise UserError(f"The run in {path} is finished: there is nothing to go on with.")
     return folder, from_yaml(folder.config)
 

@@ -19,6 +19,8 @@ from cotutor.config import TrainConfig
 from cotutor.errors import UserError
 from cotutor.students.distillation import States
 from cotutor.students.policies import PRIOR, GuidedMixin, GuidedValueMixin, as_tensors, policy_probabilities
+from cotutor.students.spaces import entries
+from cotutor.tasks.base import OFFERED
 from cotutor.types import FloatArray
 
 LEAST_EXPLORATION = 0.01
@@ -140,6 +142,8 @@ class ValueLearner:
     def __init__(self, model: DQN | QRDQN, steps: int, gae_lambda: float) -> None:
         if not isinstance(model.policy, GuidedValueMixin):
             raise UserError("DQN needs cotutor.GuidedDQNPolicy, and QRDQN cotutor.GuidedQRDQNPolicy.")
+        if OFFERED in entries(model.observation_space):
+            raise UserError("DQN and QRDQN explore what is not offered, too: where it is said, take PPO or A2C.")
         assert isinstance(model.replay_buffer, DictReplayBuffer)
         if steps >= model.replay_buffer.buffer_size:
             least = (steps + 1) * model.n_envs

@@ -47,6 +47,11 @@ def logits_beside(observations: dict[str, Tensor]) -> Tensor:
     return torch.where(offered_BA > 0, prior_BA, IMPOSSIBLE)
 
 
+def among_offered(logits_NA: NDArray[Any], observations: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    """Returns logits in which what an observation does not offer, if it says so, is impossible."""
+    return logits_NA if OFFERED not in observations else np.where(observations[OFFERED] > 0, logits_NA, IMPOSSIBLE)
+
+
 class BlindExtractor(BaseFeaturesExtractor):
     """A features extractor that never sees the prior.
 

@@ -75,7 +75,7 @@ class Task(ABC):
         """Returns the numeric part of an observation as the student's network reads it: as a rule flattened.
 
         Where not everything can always be done, an entry :data:`OFFERED` has ones for what can; the student does
-        nothing else, and the options are the same actions.
+        nothing else, and the options are the same actions (with plans, these and more).
         """
         flat = gym.spaces.flatten(self.observation_space, observation)
         return {"observation": np.asarray(flat, dtype=np.float32)}

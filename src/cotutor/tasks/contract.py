@@ -177,8 +177,9 @@ def _offered(task: Task, episodes: Sequence[Episode]) -> str:
     if OFFERED not in task.array_spaces():
         return ""
     for step in _steps(episodes):
+        arrays = task.arrays(step.observation)
         told = {option.action for option in task.options(step.context)}
-        offered = set(np.flatnonzero(task.arrays(step.observation)[OFFERED]).tolist())
+        offered = set(np.flatnonzero(arrays[OFFERED]).tolist()) if OFFERED in arrays else told
         if told != offered:
             return f"the options are actions {sorted(told)}, and {OFFERED!r} says {sorted(offered)}: {step.context}"
     return ""

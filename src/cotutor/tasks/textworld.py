@@ -72,7 +72,7 @@ class TextGame(gym.Env[dict[str, Any], int]):
         self.state, score, over = self.playing[1].step(command)
         if command.startswith("examine "):
             self.read = tidy(self.state.feedback)
-        reward, self.score = (score - self.score) / self.state.max_score, score
+        reward, self.score = (score - self.score) / max(1, self.state.max_score), score
         return self._observe(), reward, over, False, {}
 
     def close(self) -> None:
@@ -142,16 +142,17 @@ class TextWorld(Task):
         return {OFFERED: gym.spaces.Box(0.0, 1.0, (len(self.actions),), dtype=np.float32)}
 
     def expert_action(self, env: gym.Env[Any, Any]) -> int:
-        state = env.get_wrapper_attr("state")
-        # a game that cannot be won any more has no walkthrough
-        return next(
-            self.numbers[command]
-            for command in (*state.policy_commands, *state.admissible_commands)
-            if command in self.numbers
-        )
+        # a game that cannot be won any more has no walkthrough, and whatever is possible will do
+        ways = self._next(env, "policy_commands"), self._next(env, "admissible_commands")
+        return next((way for way in ways if way is not None), 0)
 
     def right_actions(self, env: gym.Env[Any, Any], actions: tuple[int, ...]) -> frozenset[int]:
-        return frozenset({self.expert_action(env)} & set(actions))
+        right = self._next(env, "policy_commands")
+        return frozenset({right} & set(actions)) if right is not None else frozenset()
+
+    def _next(self, env: gym.Env[Any, Any], commands: str) -> int | None:
+        told = getattr(env.get_wrapper_attr("state"), commands)
+        return next((self.numbers[command] for command in told if command in self.numbers), None)
 
 
 def find_games(where: Path) -> list[Path]:
