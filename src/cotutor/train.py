@@ -398,7 +398,7 @@ def carry_out(
                 callbacks.append(rounds)
             callbacks.append(recorder)
             if pair.loop is not None:
-                pair.loop.on_graduation = partial(display.say, "Each learns what the pair does, to act alone.")
+                pair.loop.on_graduation = partial(display.say, "The student learns what the pair does, to act alone.")
             teacher = None if pair.adviser is None else pair.adviser.teacher
             pair.model.set_logger(Logger(str(folder.path), [TensorBoardOutputFormat(str(folder.path))]))
             with stoppable(display.say) as stop:
