@@ -147,6 +147,7 @@ def test_a_run_that_is_killed_over_and_over_ends_like_one_that_was_not(tmp_path,
                 kills += 1
             else:
                 assert process.exitcode == 0, path.with_suffix(".log").read_text()
+                assert not RunFolder(path).checkpoints.exists()
         assert outcome(path) == whole
         # the last kill may have come between the summary and the end
         with pytest.raises(UserError, match="is finished"):

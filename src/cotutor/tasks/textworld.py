@@ -143,16 +143,16 @@ class TextWorld(Task):
 
     def expert_action(self, env: gym.Env[Any, Any]) -> int:
         # a game that cannot be won any more has no walkthrough, and whatever is possible will do
-        ways = self._next(env, "policy_commands"), self._next(env, "admissible_commands")
+        state = env.get_wrapper_attr("state")
+        ways = self._first(state.policy_commands), self._first(state.admissible_commands)
         return next((way for way in ways if way is not None), 0)
 
     def right_actions(self, env: gym.Env[Any, Any], actions: tuple[int, ...]) -> frozenset[int]:
-        right = self._next(env, "policy_commands")
+        right = self._first(env.get_wrapper_attr("state").policy_commands)
         return frozenset({right} & set(actions)) if right is not None else frozenset()
 
-    def _next(self, env: gym.Env[Any, Any], commands: str) -> int | None:
-        told = getattr(env.get_wrapper_attr("state"), commands)
-        return next((self.numbers[command] for command in told if command in self.numbers), None)
+    def _first(self, commands: Sequence[str]) -> int | None:
+        return next((self.numbers[command] for command in commands if command in self.numbers), None)
 
 
 def find_games(where: Path) -> list[Path]:
