@@ -178,7 +178,7 @@ def test_the_finished_pair_is_measured_on_another_task(tmp_path):
     _, summary = run(tmp_path, transfer=("varied:Fetch2-unseen",), teacher="bow", **few)
     assert summary.transfer.keys() == {"varied:Fetch2-unseen"}
     measured = summary.transfer["varied:Fetch2-unseen"]
-    assert measured.keys() == {"pair", "student", "teacher", "bot_agreement"}
+    assert measured.keys() == {"pair", "student", "teacher", "untaught", "bot_agreement"}
     assert all(0 <= value <= 1 for value in measured.values())
     _, alone = run(tmp_path / "ppo", method="ppo", **few)
     assert alone.transfer == {}

@@ -14,7 +14,6 @@ from cotutor.evaluation import (
     evaluate,
     expert_actor,
     success,
-    teacher_actor,
 )
 from cotutor.replays import Replay, read_replays, record
 from cotutor.runs import folder as runs
@@ -67,7 +66,9 @@ def load(path: Path) -> tuple[Pair, TrainConfig]:
 
 
 def evaluate_run(path: Path, episodes: int, on: str = "") -> dict[str, Outcome]:
-    """Measures pair, student, teacher and bot, those of them that there are, on the same held-out episodes.
+    """Measures :meth:`Pair.actors` and the bot, those of them that there are, on the same held-out episodes.
+
+    Without a teacher the pair is the student, and is not measured twice.
 
     Args:
         path: The run's folder.
@@ -81,13 +82,9 @@ def evaluate_run(path: Path, episodes: int, on: str = "") -> dict[str, Outcome]:
         raise UserError(f"--episodes is {episodes}, but must be at least 1.")
     pair, config = load(path)
     task = another_task(config, pair, on) if on else pair.task
-    actors = {"student": pair.alone}
-    if pair.adviser is not None:
-        actors = {
-            "pair": pair.actor,
-            **actors,
-            "teacher": teacher_actor(task, pair.adviser.teacher),
-        }
+    actors = pair.actors(task)
+    if pair.adviser is None:
+        del actors["pair"]
     if task.has_expert:
         actors["bot"] = expert_actor(task)
     return {name: evaluate(task, config.student, actor, episodes) for name, actor in actors.items()}

@@ -111,6 +111,19 @@ class Pair:
         """How the pair acts when training is over; without a teacher it is the student alone."""
         return self.alone if self.loop is None else self.loop.actor
 
+    def actors(self, task: Task) -> dict[str, Actor]:
+        """Who can act in a task when training is over, by name.
+
+        They are the ``"pair"``, the ``"student"`` alone and, where there is one, the ``"teacher"`` alone; if it was
+        taught, also as it was ``"untaught"``.
+        """
+        actors = {"pair": self.actor, "student": self.alone}
+        if self.teacher is not None:
+            actors["teacher"] = teacher_actor(task, self.teacher)
+            if self.teacher.version > 0:
+                actors["untaught"] = teacher_actor(task, self.teacher, untaught=True)
+        return actors
+
     @property
     def envs(self) -> VecEnv:
         """The environments in which it learns."""
@@ -567,13 +580,10 @@ def another_task(config: TrainConfig, pair: Pair, name: str) -> Task:
 
 def _measure_transfer(config: TrainConfig, pair: Pair, task: Task) -> dict[str, float]:
     """Returns how the finished pair does on another task, nothing of which was ever taught."""
-    measured = {
-        "pair": success(task, config.student, pair.actor, config.eval_episodes),
-        "student": success(task, config.student, pair.alone, config.eval_episodes),
-    }
-    if pair.teacher is not None:
-        actor = teacher_actor(task, pair.teacher)
-        measured["teacher"] = success(task, config.student, actor, config.teacher_eval_episodes)
+    measured = {}
+    for name, actor in pair.actors(task).items():
+        episodes = config.eval_episodes if name in ("pair", "student") else config.teacher_eval_episodes
+        measured[name] = success(task, config.student, actor, episodes)
     if pair.teacher is not None and _measurable(pair):
         states = agreement_states(task, config.agreement_states)
         measured["bot_agreement"] = bot_agreement(task, pair.teacher, states)

@@ -72,6 +72,25 @@ def test_tasks_that_nobody_was_trained_on_have_a_table_of_their_own() -> None:
     assert "nobody" not in markdown(made_recipe(), runs(0.9, 0.5, 0.3), "cotutor compare made")
 
 
+def test_claims_are_made_of_tasks_that_nobody_was_trained_on_too() -> None:
+    def measured(method: str, far: float, farther: float) -> list[KeptRun]:
+        return [
+            made_run("near", method, seed, transfer={"far": {"pair": far + seed / 100}, "farther": {"pair": farther}})
+            for seed in range(5)
+        ]
+
+    unmeasured = [made_run("near", "ppo", seed, taught=False) for seed in range(5)]
+    kept = [*measured("mutual", 0.8, 0.5), *measured(CONTROL, 0.3, 0.5), *unmeasured]
+    (results,) = gather(made_recipe(), kept)
+    (far,) = results.claims("far")
+    assert (far.other, far.verdict) == (CONTROL, "ahead")
+    assert far.difference.value == pytest.approx(0.5)
+    assert "success of the pair on far, where nobody was trained, mutual is ahead of every control" in answer(results)
+    lines = markdown(made_recipe(), kept, "cotutor compare made").splitlines()
+    (row,) = [line for line in lines if line.startswith(f"| {CONTROL} | +0.50")]
+    assert row.endswith("ahead | +0.00 [+0.00, +0.00] no difference shown |")
+
+
 def test_seconds_are_those_of_the_device_that_most_runs_had() -> None:
     def on_a_gpu(run: KeptRun) -> KeptRun:
         return replace(run, summary=replace(run.summary, accelerator="NVIDIA H100", wall_seconds=1.0))

@@ -38,6 +38,8 @@ def test_it_answers_first_and_names_stay_text(page) -> None:
     html = Page(page.read_text())
     text = words(html.text)
     assert text.index("language model's own share? Of the area, +0.2") < text.index("Claims")
+    assert f"on {FAR}, where nobody was trained, none is shown" in text
+    assert f"success of the pair on {FAR}, where nobody was trained" in text[text.index("Claims") :]
     assert "Does <script>alert(1)</script> it help?" in text
     assert CONTROL in text
     assert "cotutor compare <made>" in text

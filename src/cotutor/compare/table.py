@@ -40,8 +40,15 @@ class Results:
         """Frames up to which areas are taken: the smallest budget of the runs, so that all are treated alike."""
         return min(run.summary.frames for runs in self.runs.values() for run in runs)
 
+    @property
+    def measures(self) -> dict[str, str]:
+        """What methods are compared in, with its name in words: :data:`MEASURES`, and success on :attr:`transfers`."""
+        return MEASURES | {task: f"success of the pair on {task}, where nobody was trained" for task in self.transfers}
+
     def values(self, measure: str, method: str) -> list[float]:
-        """Returns a measure of the runs of a method."""
+        """Returns one of :attr:`measures` of the runs of a method; empty where none was measured."""
+        if measure in self.transfers:
+            return self.elsewhere(method, "pair", measure)
         return [MEASURE[measure](run, self.budget) for run in self.runs[method]]
 
     @property
@@ -68,7 +75,7 @@ class Results:
     def claims(self, measure: str) -> list[Claim]:
         """Returns the subject against every other method that has runs; none if the subject has none."""
         task = self.task
-        if task.subject not in self.runs:
+        if task.subject not in self.runs or not self.values(measure, task.subject):
             return []
         return [
             compare(
@@ -79,7 +86,7 @@ class Results:
                 {method: self.values(measure, method) for method in (task.subject, other)},
             )
             for other in self.runs
-            if other != task.subject
+            if other != task.subject and self.values(measure, other)
         ]
 
 
@@ -92,7 +99,12 @@ MEASURE: dict[str, Callable[[KeptRun, int], float]] = {
 def at_home(run: KeptRun, actor: str) -> float:
     """Returns the success of one of :data:`ACTORS` on the run's own task."""
     summary = run.summary
-    of = {"pair": summary.pair_success, "student": summary.student_success, "teacher": summary.teacher_success_after}
+    of = {
+        "pair": summary.pair_success,
+        "student": summary.student_success,
+        "teacher": summary.teacher_success_after,
+        "untaught": summary.teacher_success_before,
+    }
     success = of[actor]
     assert success is not None
     return success
@@ -116,9 +128,9 @@ def answer(results: Results) -> str:
     missing = [control for control in task.controls if control not in results.runs]
     if task.subject not in results.runs or len(missing) == len(task.controls):
         return "What the language model's own share is cannot be said yet: runs are missing."
-    said = [_answer(results, measure) for measure in MEASURES]
+    said = [_answer(results, measure) for measure in results.measures if results.claims(measure)]
     if missing:
-        said.append(f"No runs yet of {_listed(missing)}.")
+        said.append(f"No runs yet of {listed(missing)}.")
     return " ".join(said)
 
 
@@ -128,7 +140,7 @@ def _answer(results: Results, measure: str) -> str:
     by_verdict: dict[str, list[Claim]] = {}
     for claim in claims:
         by_verdict.setdefault(claim.verdict, []).append(claim)
-    name = MEASURES[measure]
+    name = results.measures[measure]
     if set(by_verdict) == {"ahead"}:
         least = min(claims, key=lambda claim: claim.difference.value)
         return (
@@ -152,10 +164,11 @@ def _answer(results: Results, measure: str) -> str:
 
 
 def _gaps(claims: Sequence[Claim]) -> str:
-    return _listed([f"{claim.other} ({signed(claim.difference)})" for claim in claims])
+    return listed([f"{claim.other} ({signed(claim.difference)})" for claim in claims])
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Returns names as they are listed in a sentence."""
     return ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else names[0]
 
 
@@ -212,7 +225,12 @@ COLUMNS: dict[str, Callable[[Results, str], str]] = {
     "seconds": lambda results, method: mean_of(results.timed.runs[method], "wall_seconds", 0),
     "teacher's": lambda results, method: mean_of(results.timed.runs[method], "teacher_seconds", 0),
 }
-ACTORS = {"pair": "pair", "student": "student alone", "teacher": "teacher alone"}
+ACTORS = {
+    "pair": "pair",
+    "student": "student alone",
+    "teacher": "teacher alone",
+    "untaught": "teacher alone, untaught",
+}
 """Who is measured on tasks that nobody was trained on, by the names of :attr:`Summary.transfer`."""
 
 OUT_OF_TRAINING = "Tasks that nobody was trained on, success in held-out episodes when training is over:"
@@ -248,7 +266,7 @@ def markdown(recipe: Recipe, runs: Sequence[KeptRun], command: str) -> str:
             f"## {results.task.name}: `{settings.get('task')}`, {results.budget:,} frames",
             f"**What is the language model's own share?** {answer(results)}",
             grid(*tabulate(results, tuple(COLUMNS))),
-            *([OUT_OF_TRAINING, grid(*elsewhere(results))] if results.transfers else []),
+            *(_elsewhere(results) if results.transfers else []),
             *([_claims(results)] if results.task.subject in results.runs and len(results.runs) > 1 else []),
         ]
     return "\n\n".join([*parts, "## How to read this", HOW_TO_READ]) + "\n"
@@ -295,6 +313,19 @@ def _claims(results: Results) -> str:
         )
     head = [f"{results.task.subject} against", "area", "P(better)", "so", "pair", "P(better) ", "so "]
     return grid(head, rows)
+
+
+def _elsewhere(results: Results) -> list[str]:
+    """Returns what is told of tasks that nobody was trained on: everybody's success, and what is claimed of pairs."""
+    claims = {
+        (claim.other, task): f"{signed(claim.difference)} {claim.verdict}"
+        for task in results.transfers
+        for claim in results.claims(task)
+    }
+    others = dict.fromkeys(other for other, _ in claims)
+    rows = [[other, *(claims.get((other, task), "–") for task in results.transfers)] for other in others]
+    head = [f"the pair of {results.task.subject} against", *results.transfers]
+    return [OUT_OF_TRAINING, grid(*elsewhere(results)), *([grid(head, rows)] if rows else [])]
 
 
 def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -11,11 +11,11 @@ from cotutor.compare.kept import Curve, KeptRun
 from cotutor.compare.recipe import Recipe
 from cotutor.compare.statistics import estimate, iqm, iqm_band
 from cotutor.compare.table import (
-    MEASURES,
     Results,
     answer,
     elsewhere,
     gather,
+    listed,
     shown,
     signed,
     tabulate,
@@ -150,7 +150,12 @@ def headline(results: Results) -> str:
         return "Not asked: no controls are named."
     if not {task.subject, *task.controls} <= set(results.runs):
         return f"Not known yet: {task.subject} or its controls lack runs."
-    return f"Of the area, {_share(results, 'area')}; of the success at the end, {_share(results, 'pair')}."
+    said = [f"Of the area, {_share(results, 'area')}", f"of the success at the end, {_share(results, 'pair')}"]
+    shares: dict[str, list[str]] = {}
+    for other in results.transfers:
+        shares.setdefault(_share(results, other), []).append(other)
+    said += [f"on {listed(others)}, where nobody was trained, {share}" for share, others in shares.items()]
+    return f"{'; '.join(said)}."
 
 
 def _share(results: Results, measure: str) -> str:
@@ -384,7 +389,7 @@ def _claims(results: Results) -> tuple[list[str], dict[str, list[list[str]]]]:
             ]
             for claim in results.claims(measure)
         ]
-        for measure, name in MEASURES.items()
+        for measure, name in results.measures.items()
     }
     return head, rows
 

@@ -50,8 +50,9 @@ class Summary:
             middle.
         accelerator: The CUDA device on which a language model would compute; None on a machine without one.
         transfer: By name, the other tasks on which the finished run was measured: success of the ``"pair"``, of the
-            ``"student"`` without any advice and of the taught ``"teacher"`` alone there, and ``"bot_agreement"``, the
-            share of states in which the teacher's best option is right there.
+            ``"student"`` without any advice and of the ``"teacher"`` alone there, taught and, with the same student at
+            the low level if there are plans, ``"untaught"``; and ``"bot_agreement"``, the share of states in which the
+            teacher's best option is right there.
         runs_before: How many runs it went on from, one after the other.
         teacher_failures: How often the teacher could not answer, or an update of it was taken back (in the ledger).
         repeatable: False if what the teacher said in time depended on the clock: on a budget in seconds, or a server.
