@@ -2,15 +2,16 @@
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from cotutor.scoring import TrieScorer
-from cotutor.scoring.attention import BLOCK, NAME, attend_by_blocks, attending, cut, trie_attention
+from cotutor.scoring import Prompt, RowScorer, TrieScorer
+from cotutor.scoring.attention import BLOCK, NAME, bias, cut, trie_attention
 from cotutor.scoring.trie import Trie
 
-HEADS, SIZE = 6, 8
+HEADS, SIZE, WIDTH = 6, 8, 5
 
 
 def bushy_trie(nodes: int) -> Trie:
@@ -20,10 +21,6 @@ def bushy_trie(nodes: int) -> Trie:
     while len(trie.tokens) < nodes:
         trie.insert([1, 2, 3, *torch.randint(0, 3, (20,), generator=random).tolist()])
     return trie
-
-
-def masked(visible_TT: torch.Tensor) -> torch.Tensor:
-    return torch.zeros(visible_TT.shape).masked_fill(~visible_TT, torch.finfo(torch.float32).min)[None, None]
 
 
 def small_llama(attention: str) -> LlamaForCausalLM:
@@ -40,10 +37,8 @@ def small_llama(attention: str) -> LlamaForCausalLM:
     return LlamaForCausalLM(config).eval()
 
 
-def by_blocks() -> LlamaForCausalLM:
-    model = small_llama("sdpa")
-    attend_by_blocks(model)
-    return model
+def whole(visible_TT: torch.Tensor) -> torch.Tensor:
+    return bias(visible_TT, torch.float32)[None, None]
 
 
 class Layer(nn.Module):
@@ -62,10 +57,10 @@ class Layer(nn.Module):
 def test_blocks_attend_to_what_the_mask_lets_through(groups, nodes, scaling):
     visible_TT = bushy_trie(nodes).visible()
     torch.manual_seed(0)
-    leaves = [torch.randn(1, n, len(visible_TT), SIZE, requires_grad=True) for n in (HEADS, groups, groups)]
-    with attending(by_blocks(), visible_TT):
-        ours, _ = trie_attention(Layer(groups), *leaves, None, scaling=scaling)
-    theirs, _ = sdpa_attention_forward(Layer(groups), *leaves, masked(visible_TT), scaling=scaling)
+    shapes = ((HEADS, SIZE), (groups, SIZE), (groups, WIDTH))
+    leaves = [torch.randn(1, n, len(visible_TT), size, requires_grad=True) for n, size in shapes]
+    ours, _ = trie_attention(Layer(groups), *leaves, None, blocks=cut(visible_TT, torch.float32), scaling=scaling)
+    theirs, _ = sdpa_attention_forward(Layer(groups), *leaves, whole(visible_TT), scaling=scaling)
     assert torch.allclose(ours, theirs, atol=1e-5)
     weight = torch.randn_like(ours)
     for mine, other in zip(
@@ -91,12 +86,44 @@ def test_what_a_model_adds_to_its_scores_is_not_lost(adds):
     torch.manual_seed(0)
     visible_TT = torch.ones(30, 30, dtype=torch.bool).tril()
     tensors = [torch.randn(1, HEADS, 30, SIZE) for _ in range(3)]
-    with attending(by_blocks(), visible_TT):
-        torch.manual_seed(1)
-        ours, _ = trie_attention(Layer(HEADS), *tensors, masked(visible_TT), **adds)
     torch.manual_seed(1)
-    theirs, _ = sdpa_attention_forward(Layer(HEADS), *tensors, masked(visible_TT), **adds)
+    blocks = cut(visible_TT, torch.float32)
+    ours, _ = trie_attention(Layer(HEADS), *tensors, whole(visible_TT), blocks=blocks, **adds)
+    torch.manual_seed(1)
+    theirs, _ = sdpa_attention_forward(Layer(HEADS), *tensors, whole(visible_TT), **adds)
     assert torch.equal(ours, theirs)
+
+
+def sentences(seed: int) -> list[Prompt]:
+    """Questions that begin alike, with three options each."""
+    random = torch.Generator().manual_seed(seed)
+
+    def tokens(count: int) -> tuple[int, ...]:
+        return tuple(torch.randint(3, 50, (count,), generator=random).tolist())
+
+    return [Prompt((1, 2, *tokens(9)), tuple(tokens(3) for _ in range(3))) for _ in range(8)]
+
+
+def test_a_row_is_read_by_blocks_alone(monkeypatch):
+    monkeypatch.setattr("cotutor.scoring.attention.BLOCK", 8)
+    model, prompts = small_llama("sdpa"), sentences(0)
+    rows = torch.stack(RowScorer(model)(prompts))
+    forward = model.forward
+    model.forward = lambda attention_mask=None, **kwargs: forward(**kwargs)
+    torch.testing.assert_close(torch.stack(TrieScorer(model, budget=1000)(prompts)), rows, atol=1e-4, rtol=1e-4)
+
+
+def test_lora_learns_the_same_by_blocks_and_by_rows_in_low_precision(monkeypatch):
+    monkeypatch.setattr("cotutor.scoring.attention.BLOCK", 8)
+    model = small_llama("sdpa").to(torch.bfloat16)
+    adapted = get_peft_model(model, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False))
+    lora = [parameter for parameter in adapted.parameters() if parameter.requires_grad]
+    gradients = []
+    for scorer in (TrieScorer(model, budget=1000), RowScorer(model)):
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = torch.stack(scorer(sentences(1)))[:, 0].sum()
+        gradients.append(torch.cat([gradient.flatten() for gradient in torch.autograd.grad(loss, lora)]))
+    assert torch.nn.functional.cosine_similarity(*gradients, dim=0) > 0.99
 
 
 def test_a_model_generates_as_before_outside_of_a_trie():

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from cotutor.scoring.attention import attend_by_blocks, attending
+from cotutor.scoring.attention import attend_by_blocks, bias, cut
 from cotutor.scoring.prompts import Prompt, Reading
 from cotutor.scoring.scorer import Scorer
 
@@ -102,7 +102,7 @@ class TrieScorer(Scorer):
     def __init__(self, model: PreTrainedModel, budget: int) -> None:
         super().__init__(model)
         self.budget = budget
-        attend_by_blocks(model)
+        self.by_blocks = attend_by_blocks(model)
 
     def read(self, prompts: Sequence[Prompt]) -> list[Reading]:
         readings: dict[int, Reading] = {}
@@ -133,13 +133,14 @@ class TrieScorer(Scorer):
         device, dtype = self.model.device, self.model.dtype
         self.tokens += len(trie.tokens)
         visible_TT = trie.visible().to(device)
-        with attending(self.model, visible_TT):
-            output = self.model(
-                input_ids=torch.tensor([trie.tokens], device=device),
-                position_ids=torch.tensor([trie.depths], device=device),
-                attention_mask=(~visible_TT).to(dtype).masked_fill(~visible_TT, torch.finfo(dtype).min)[None, None],
-                logits_to_keep=torch.tensor(kept, device=device),
-                use_cache=False,
-                output_hidden_states=True,
-            )
+        blocks = {"blocks": cut(visible_TT, dtype)} if self.by_blocks else {}
+        output = self.model(
+            input_ids=torch.tensor([trie.tokens], device=device),
+            position_ids=torch.tensor([trie.depths], device=device),
+            attention_mask=bias(visible_TT, dtype)[None, None],
+            logits_to_keep=torch.tensor(kept, device=device),
+            use_cache=False,
+            output_hidden_states=True,
+            **blocks,
+        )
         return output.logits[0], output.hidden_states[-1][0]

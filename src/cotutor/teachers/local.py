@@ -39,7 +39,7 @@ TEMPLATE = f"{{context}}\n{Task.cue}"
 ADAPTER = "adapter_model.safetensors"
 OPTIMIZER = "optimizer.safetensors"
 ROW_TOKENS = {"cpu": 384, "cuda": 4096}
-"""Tokens in a packed row: more of them means fewer passes, and more pairs of tokens that do not see each other."""
+"""Tokens in a packed row: more of them means fewer passes, and on CUDA more pairs that do not see each other."""
 
 
 @dataclass(frozen=True, slots=True)
