@@ -62,13 +62,13 @@ def load(path: Path) -> tuple[Pair, TrainConfig]:
     if pair.adviser is not None:
         runs.load_dialogue(folder, pair.adviser)
         pair.adviser.teacher.rest()
+    if pair.language is not None:
+        pair.language.version = runs.read_summary(folder).teacher_updates or 0
     return pair, config
 
 
 def evaluate_run(path: Path, episodes: int, on: str = "") -> dict[str, Outcome]:
     """Measures :meth:`Pair.actors` and the bot, those of them that there are, on the same held-out episodes.
-
-    Without a teacher the pair is the student, and is not measured twice.
 
     Args:
         path: The run's folder.
@@ -83,8 +83,6 @@ def evaluate_run(path: Path, episodes: int, on: str = "") -> dict[str, Outcome]:
     pair, config = load(path)
     task = another_task(config, pair, on) if on else pair.task
     actors = pair.actors(task)
-    if pair.adviser is None:
-        del actors["pair"]
     if task.has_expert:
         actors["bot"] = expert_actor(task)
     return {name: evaluate(task, config.student, actor, episodes) for name, actor in actors.items()}
@@ -93,8 +91,7 @@ def evaluate_run(path: Path, episodes: int, on: str = "") -> dict[str, Outcome]:
 def success_on(path: Path, tasks: Iterable[str], episodes: int) -> dict[str, float]:
     """Returns the success of a run's pair in held-out episodes of other tasks of the same kind."""
     pair, config = load(path)
-    actor = pair.actor if config.arrows.teacher else pair.alone
-    return {name: success(another_task(config, pair, name), config.student, actor, episodes) for name in tasks}
+    return {name: success(another_task(config, pair, name), config.student, pair.actor, episodes) for name in tasks}
 
 
 def replays_of_run(path: Path, episodes: int | None) -> list[Replay]:

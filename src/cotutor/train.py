@@ -71,6 +71,7 @@ class Pair:
         language: The rounds of a language model that is the student itself.
         worker: The student at the low level, where ``model`` plans.
         rehearsing: How many of the model's environments, the first ones, practise other tasks.
+        has_teacher: False where the adviser of ``loop`` only stands in for one, so that there can be plans.
     """
 
     task: Task
@@ -79,6 +80,7 @@ class Pair:
     language: "LanguageRounds | None" = None
     worker: Worker | None = None
     rehearsing: int = 0
+    has_teacher: bool = True
 
     @property
     def adviser(self) -> Adviser | None:
@@ -89,7 +91,7 @@ class Pair:
     def teacher(self) -> Teacher | None:
         """The teacher, or the language model that is the student itself."""
         source = self.adviser or self.language
-        return None if source is None else source.teacher
+        return None if source is None or not self.has_teacher else source.teacher
 
     @property
     def student(self) -> BasePolicy:
@@ -109,15 +111,17 @@ class Pair:
     @property
     def actor(self) -> Actor:
         """How the pair acts when training is over; without a teacher it is the student alone."""
-        return self.alone if self.loop is None else self.loop.actor
+        return self.alone if self.loop is None or not self.has_teacher else self.loop.actor
 
     def actors(self, task: Task) -> dict[str, Actor]:
         """Who can act in a task when training is over, by name.
 
-        They are the ``"pair"``, the ``"student"`` alone and, where there is one, the ``"teacher"`` alone; if it was
-        taught, also as it was ``"untaught"``.
+        They are the ``"pair"`` and, without it, the ``"student"`` and the ``"teacher"``; if that was taught, also as it
+        was ``"untaught"``. Where nobody teaches there is the student only.
         """
-        actors = {"pair": self.actor, "student": self.alone}
+        actors = {"student": self.alone}
+        if self.adviser is not None and self.has_teacher:
+            actors = {"pair": self.actor, **actors}
         if self.teacher is not None:
             actors["teacher"] = teacher_actor(task, self.teacher)
             if self.teacher.version > 0:
@@ -183,10 +187,12 @@ def _build_planned(task: Task, config: TrainConfig) -> Pair:
     earlier = [_planned(each, plan) for each in _rehearsed(config, task)]
     plans = rehearsed_first(earlier, plan, config.ppo.envs)
     envs = VecMonitor(PlannedVecEnv([partial(PlannedEnv, each, learning=True) for each in plans]))
-    if not config.arrows.teacher:
+    has_teacher = config.arrows.teacher
+    if not has_teacher:
         config = replace(config, method="one-way", teacher="uniform")
     guide, loop = attach(envs, plan, config, len(earlier))
-    return Pair(plan, make_manager(guide, plan, config), loop, worker=worker, rehearsing=len(earlier))
+    manager = make_manager(guide, plan, config)
+    return Pair(plan, manager, loop, worker=worker, rehearsing=len(earlier), has_teacher=has_teacher)
 
 
 def _task(config: TrainConfig, name: str) -> Task:
@@ -489,7 +495,9 @@ def _summarise(run: Prepared, recorder: Recorder, cost: dict[str, Any]) -> Summa
     config, pair, states = run.config, run.pair, run.states
     task, adviser = pair.task, pair.adviser
     remote = adviser is not None and adviser.teacher.remote
-    alone = evaluate(task, config.student, pair.alone, config.eval_episodes)
+    actors = pair.actors(task)
+    alone = evaluate(task, config.student, actors["student"], config.eval_episodes)
+    together = evaluate(task, config.student, actors["pair"], config.eval_episodes) if "pair" in actors else alone
     teacher_fields: dict[str, Any] = {
         "teacher": None,
         "teacher_updates": None,
@@ -500,24 +508,21 @@ def _summarise(run: Prepared, recorder: Recorder, cost: dict[str, Any]) -> Summa
         "agreement_ceiling": None,
         "trust": None if pair.loop is None else pair.loop.trust,
     }
-    together = alone
-    if adviser is not None and config.arrows.teacher:
-        together = evaluate(task, config.student, pair.actor, config.eval_episodes)
-    if (source := adviser or pair.language) is not None and (config.arrows.teacher or pair.language):
-        teacher = source.teacher
+    if pair.teacher is not None:
+        before, after = (
+            success(task, config.student, actors.get(name, actors["teacher"]), config.teacher_eval_episodes)
+            for name in ("untaught", "teacher")
+        )
         teacher_fields |= {
             "teacher": config.teacher,
-            "teacher_updates": teacher.version,
+            "teacher_updates": pair.teacher.version,
+            "teacher_success_before": before,
+            "teacher_success_after": after,
         }
-        untaught = teacher_actor(task, teacher, untaught=True)
-        before = after = success(task, config.student, untaught, config.teacher_eval_episodes)
-        if teacher.version > 0:
-            after = success(task, config.student, teacher_actor(task, teacher), config.teacher_eval_episodes)
-        teacher_fields |= {"teacher_success_before": before, "teacher_success_after": after}
         if states:
             teacher_fields["agreement_ceiling"] = ceiling(states)
-            teacher_fields["bot_agreement_before"] = bot_agreement(task, teacher, states, untaught=True)
-            teacher_fields["bot_agreement_after"] = bot_agreement(task, teacher, states)
+            teacher_fields["bot_agreement_before"] = bot_agreement(task, pair.teacher, states, untaught=True)
+            teacher_fields["bot_agreement_after"] = bot_agreement(task, pair.teacher, states)
     return Summary(
         task=config.task,
         method=config.method,
@@ -582,8 +587,9 @@ def _measure_transfer(config: TrainConfig, pair: Pair, task: Task) -> dict[str, 
     """Returns how the finished pair does on another task, nothing of which was ever taught."""
     measured = {}
     for name, actor in pair.actors(task).items():
-        episodes = config.eval_episodes if name in ("pair", "student") else config.teacher_eval_episodes
+        episodes = config.teacher_eval_episodes if name in ("teacher", "untaught") else config.eval_episodes
         measured[name] = success(task, config.student, actor, episodes)
+    measured.setdefault("pair", measured["student"])
     if pair.teacher is not None and _measurable(pair):
         states = agreement_states(task, config.agreement_states)
         measured["bot_agreement"] = bot_agreement(task, pair.teacher, states)

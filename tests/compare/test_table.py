@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from cotutor.compare.kept import KeptRun
-from cotutor.compare.table import COLUMNS, answer, elsewhere, gather, markdown
+from cotutor.compare.table import COLUMNS, answer, gather, markdown, transfer_table
 from tests.compare.made import made_recipe, made_run
 
 CONTROL = "mutual, <script>alert(2)</script>"
@@ -57,16 +57,19 @@ def test_tasks_that_nobody_was_trained_on_have_a_table_of_their_own() -> None:
         made_run("near", "mutual", seed, transfer={"far": {"pair": 0.5 + seed / 10, "student": 0.2, "teacher": 0.7}})
         for seed in range(3)
     ]
+    both = {"pair": 0.6, "student": 0.2, "teacher": 0.7, "untaught": 0.3}
+    taught[0] = made_run("near", "mutual", 0, transfer={"far": both})
     alone = made_run("near", "ppo", 0, taught=False, transfer={"far": {"pair": 0.4, "student": 0.4}})
-    head, rows = elsewhere(gather(made_recipe(), [*taught, made_run("near", "mutual", 3), alone])[0])
+    head, rows = transfer_table(gather(made_recipe(), [*taught, made_run("near", "mutual", 3), alone])[0])
     assert head == ["method", "who acts", "n", "its own task", "far"]
     assert [row[:3] for row in rows] == [
         ["mutual", "pair", "3"],
         ["mutual", "student alone", "3"],
         ["mutual", "teacher alone", "3"],
+        ["mutual", "teacher alone, untaught", "1"],
         ["ppo", "student alone", "1"],
     ]
-    assert [row[-1].split()[0] for row in rows] == ["0.60", "0.20", "0.70", "0.40"]
+    assert [row[-1].split()[0] for row in rows] == ["0.63", "0.20", "0.70", "0.30", "0.40"]
     assert rows[0][3].startswith("0.90")
     assert "| mutual | pair | 3 |" in markdown(made_recipe(), taught, "cotutor compare made")
     assert "nobody" not in markdown(made_recipe(), runs(0.9, 0.5, 0.3), "cotutor compare made")
@@ -79,16 +82,24 @@ def test_claims_are_made_of_tasks_that_nobody_was_trained_on_too() -> None:
             for seed in range(5)
         ]
 
-    unmeasured = [made_run("near", "ppo", seed, taught=False) for seed in range(5)]
-    kept = [*measured("mutual", 0.8, 0.5), *measured(CONTROL, 0.3, 0.5), *unmeasured]
+    rival = [made_run("near", "ppo", seed, taught=False, transfer={"farther": {"pair": 0.1}}) for seed in range(5)]
+    kept = [*measured("mutual", 0.8, 0.5), *measured(CONTROL, 0.3, 0.5), *rival]
     (results,) = gather(made_recipe(), kept)
-    (far,) = results.claims("far")
-    assert (far.other, far.verdict) == (CONTROL, "ahead")
-    assert far.difference.value == pytest.approx(0.5)
+    assert [(claim.other, claim.verdict) for claim in results.claims("far")] == [(CONTROL, "ahead")]
     assert "success of the pair on far, where nobody was trained, mutual is ahead of every control" in answer(results)
     lines = markdown(made_recipe(), kept, "cotutor compare made").splitlines()
     (row,) = [line for line in lines if line.startswith(f"| {CONTROL} | +0.50")]
     assert row.endswith("ahead | +0.00 [+0.00, +0.00] no difference shown |")
+    assert any(line.startswith("| ppo | – | +0.40") for line in lines)
+
+
+def test_nothing_is_said_of_the_share_where_a_control_was_not_measured() -> None:
+    far = {"far": {"pair": 0.9, "student": 0.9}}
+    kept = [made_run("near", method, seed, transfer=far) for method in ("mutual", "ppo") for seed in range(5)]
+    (results,) = gather(made_recipe(), [*kept, *(made_run("near", CONTROL, seed) for seed in range(5))])
+    assert results.transfers == ["far"]
+    assert results.compared_transfers == []
+    assert "far" not in answer(results)
 
 
 def test_seconds_are_those_of_the_device_that_most_runs_had() -> None:

@@ -15,15 +15,30 @@ from cotutor.plans.subgoals import NUMBERS, SUBGOALS, offered
 from cotutor.train import build
 
 
-@pytest.fixture(scope="module")
-def pair():
+def build_planned(method: str):
     config = TrainConfig(
         task="babyai:PutNextLocal",
+        method=method,
         teacher="uniform",
         ppo=PPOConfig(envs=2, steps=32, batch_size=32),
         plans=PlanConfig(enabled=True, limit=4, batch_size=16),
     )
-    return build(config)
+    built = build(config)
+    built.loop.init_callback(built.model)
+    return built
+
+
+@pytest.fixture(scope="module")
+def pair():
+    return build_planned("mutual")
+
+
+def test_who_plans_without_a_teacher_acts_alone(pair):
+    assert pair.actors(pair.task).keys() == {"pair", "student", "teacher"}
+    alone = build_planned("ppo")
+    assert alone.adviser is not None
+    assert alone.teacher is None
+    assert alone.actors(alone.task).keys() == {"student"}
 
 
 def test_what_is_not_offered_is_never_chosen(pair):

@@ -237,5 +237,7 @@ def test_a_run_is_recorded_saved_and_read_again(folder, tmp_path):
     np.testing.assert_array_equal(ours, again.language.policy.probabilities([context]))
     start = make(pair.task, folder).policy.probabilities([context])
     assert np.abs(ours - start).max() > 0.01
-    assert evaluate_run(run.path, 4)["student"].success == summary.student_success
+    measured = evaluate_run(run.path, 4)
+    assert measured.keys() == {"student", "teacher", "untaught", "bot"}
+    assert measured["student"].success == summary.student_success
     assert "llm-policy" in write_report(run.path).read_text(encoding="utf-8")

@@ -47,9 +47,12 @@ class Results:
 
     def values(self, measure: str, method: str) -> list[float]:
         """Returns one of :attr:`measures` of the runs of a method; empty where none was measured."""
-        if measure in self.transfers:
-            return self.elsewhere(method, "pair", measure)
-        return [MEASURE[measure](run, self.budget) for run in self.runs[method]]
+        match measure:
+            case "area":
+                return [area(run.curve, self.budget) for run in self.runs[method]]
+            case "pair":
+                return [run.summary.pair_success for run in self.runs[method]]
+        return self.transferred(measure, method, "pair")
 
     @property
     def timed(self) -> "Results":
@@ -67,33 +70,28 @@ class Results:
         """The tasks that nobody was trained on and some run was measured on, in the order of the runs."""
         return list(dict.fromkeys(name for runs in self.runs.values() for run in runs for name in run.summary.transfer))
 
-    def elsewhere(self, method: str, actor: str, task: str) -> list[float]:
-        """Returns the success of ``actor`` on a task of :attr:`transfers`, of the runs that were measured there."""
+    @property
+    def compared_transfers(self) -> list[str]:
+        """Those of them on which the subject and every control that has runs were measured."""
+        named = [method for method in (self.task.subject, *self.task.controls) if method in self.runs]
+        return [task for task in self.transfers if all(self.values(task, method) for method in named)]
+
+    def transferred(self, task: str, method: str, actor: str) -> list[float]:
+        """Returns the success of ``actor`` on one of :attr:`transfers`, of the runs that were measured there."""
         measured = [run.summary.transfer.get(task, {}) for run in self.runs[method]]
         return [found[actor] for found in measured if actor in found]
 
     def claims(self, measure: str) -> list[Claim]:
-        """Returns the subject against every other method that has runs; none if the subject has none."""
-        task = self.task
-        if task.subject not in self.runs or not self.values(measure, task.subject):
+        """Returns the subject against every other method that was measured; none if the subject was not."""
+        values = {method: found for method in self.runs if (found := self.values(measure, method))}
+        subject = self.task.subject
+        if subject not in values:
             return []
-        return [
-            compare(
-                task.name,
-                measure,
-                task.subject,
-                other,
-                {method: self.values(measure, method) for method in (task.subject, other)},
-            )
-            for other in self.runs
-            if other != task.subject and self.values(measure, other)
-        ]
+        return [compare(self.task.name, measure, subject, other, values) for other in values if other != subject]
 
-
-MEASURE: dict[str, Callable[[KeptRun, int], float]] = {
-    "area": lambda run, budget: area(run.curve, budget),
-    "pair": lambda run, budget: run.summary.pair_success,
-}
+    def claims_to_controls(self, measure: str) -> list[Claim]:
+        """Returns those of :meth:`claims` that are about controls."""
+        return [claim for claim in self.claims(measure) if claim.other in self.task.controls]
 
 
 def at_home(run: KeptRun, actor: str) -> float:
@@ -128,7 +126,7 @@ def answer(results: Results) -> str:
     missing = [control for control in task.controls if control not in results.runs]
     if task.subject not in results.runs or len(missing) == len(task.controls):
         return "What the language model's own share is cannot be said yet: runs are missing."
-    said = [_answer(results, measure) for measure in results.measures if results.claims(measure)]
+    said = [_answer(results, measure) for measure in (*MEASURES, *results.compared_transfers)]
     if missing:
         said.append(f"No runs yet of {listed(missing)}.")
     return " ".join(said)
@@ -136,7 +134,7 @@ def answer(results: Results) -> str:
 
 def _answer(results: Results, measure: str) -> str:
     task = results.task
-    claims = [claim for claim in results.claims(measure) if claim.other in task.controls]
+    claims = results.claims_to_controls(measure)
     by_verdict: dict[str, list[Claim]] = {}
     for claim in claims:
         by_verdict.setdefault(claim.verdict, []).append(claim)
@@ -151,16 +149,16 @@ def _answer(results: Results, measure: str) -> str:
         behind = f" It is behind {_gaps(by_verdict['behind'])}." if "behind" in by_verdict else ""
         return f"In the {name}, {task.subject} is ahead of no control: no share of language is shown.{behind}"
     words = {
-        "ahead": "it is ahead of",
-        "no difference shown": "no difference is shown to",
-        "behind": "it is behind",
-        "too few runs": f"there are too few runs (fewer than {FEWEST}) to compare it with",
+        "ahead": "is ahead of",
+        "no difference shown": "is not shown to differ from",
+        "behind": "is behind",
+        "too few runs": f"has too few runs (fewer than {FEWEST}) to be compared with",
     }
     parts = [f"{words[verdict]} {_gaps(found)}" for verdict, found in by_verdict.items()]
     share = (
         "" if "too few runs" in by_verdict else " So by this measure no share is shown to be the language model's own."
     )
-    return f"In the {name} of {task.subject}: {'; '.join(parts)}.{share}"
+    return f"In the {name}, {task.subject} {'; '.join(parts)}.{share}"
 
 
 def _gaps(claims: Sequence[Claim]) -> str:
@@ -233,7 +231,9 @@ ACTORS = {
 }
 """Who is measured on tasks that nobody was trained on, by the names of :attr:`Summary.transfer`."""
 
-OUT_OF_TRAINING = "Tasks that nobody was trained on, success in held-out episodes when training is over:"
+OUT_OF_TRAINING = """\
+Tasks that nobody was trained on: success in held-out episodes when training is over, and what is claimed of pairs."""
+
 HOW_TO_READ = f"""\
 Each line is a method, n its runs (seeds). **area**: mean success in training over all frames (success over the last 100
 episodes, trials left out). **pair**, **student alone**: success in 128 held-out episodes when training is over, with
@@ -266,7 +266,7 @@ def markdown(recipe: Recipe, runs: Sequence[KeptRun], command: str) -> str:
             f"## {results.task.name}: `{settings.get('task')}`, {results.budget:,} frames",
             f"**What is the language model's own share?** {answer(results)}",
             grid(*tabulate(results, tuple(COLUMNS))),
-            *(_elsewhere(results) if results.transfers else []),
+            *(_transfers(results) if results.transfers else []),
             *([_claims(results)] if results.task.subject in results.runs and len(results.runs) > 1 else []),
         ]
     return "\n\n".join([*parts, "## How to read this", HOW_TO_READ]) + "\n"
@@ -278,21 +278,23 @@ def tabulate(results: Results, names: Sequence[str]) -> tuple[list[str], list[li
     return ["method", *(name.strip() for name in names)], rows
 
 
-def elsewhere(results: Results) -> tuple[list[str], list[list[str]]]:
+def transfer_table(results: Results) -> tuple[list[str], list[list[str]]]:
     """Returns head and rows of a table of the tasks that nobody was trained on, a row for each method and actor.
 
-    A method that has no teacher is its student alone. There are no rows where nothing else was measured.
+    A method that has no teacher is its student alone. There are no rows where nothing else was measured, and all that
+    stands in one is of the runs that were.
     """
     head = ["method", "who acts", "n", "its own task", *results.transfers]
     rows = []
-    for method in results.runs:
+    for method, runs in results.runs.items():
         for actor, name in ACTORS.items():
-            measured = {task: results.elsewhere(method, actor, task) for task in results.transfers}
-            count = max(map(len, measured.values()), default=0)
-            if count and not (actor == "pair" and results.runs[method][0].summary.teacher is None):
-                own = [at_home(run, actor) for run in results.runs[method]]
-                cells = [shown(values) if values else "–" for values in (own, *measured.values())]
-                rows.append([method, name, str(count), *cells])
+            own = [
+                at_home(run, actor) for run in runs if any(actor in found for found in run.summary.transfer.values())
+            ]
+            if own and not (actor == "pair" and runs[0].summary.teacher is None):
+                measured = [results.transferred(task, method, actor) for task in results.transfers]
+                cells = [shown(values) if values else "–" for values in (own, *measured)]
+                rows.append([method, name, str(len(own)), *cells])
     return head, rows
 
 
@@ -315,7 +317,7 @@ def _claims(results: Results) -> str:
     return grid(head, rows)
 
 
-def _elsewhere(results: Results) -> list[str]:
+def _transfers(results: Results) -> list[str]:
     """Returns what is told of tasks that nobody was trained on: everybody's success, and what is claimed of pairs."""
     claims = {
         (claim.other, task): f"{signed(claim.difference)} {claim.verdict}"
@@ -325,7 +327,7 @@ def _elsewhere(results: Results) -> list[str]:
     others = dict.fromkeys(other for other, _ in claims)
     rows = [[other, *(claims.get((other, task), "–") for task in results.transfers)] for other in others]
     head = [f"the pair of {results.task.subject} against", *results.transfers]
-    return [OUT_OF_TRAINING, grid(*elsewhere(results)), *([grid(head, rows)] if rows else [])]
+    return [OUT_OF_TRAINING, grid(*transfer_table(results)), *([grid(head, rows)] if rows else [])]
 
 
 def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -13,12 +13,12 @@ from cotutor.compare.statistics import estimate, iqm, iqm_band
 from cotutor.compare.table import (
     Results,
     answer,
-    elsewhere,
     gather,
     listed,
     shown,
     signed,
     tabulate,
+    transfer_table,
 )
 from cotutor.config import METHODS, from_values
 from cotutor.report.document import write_page
@@ -51,7 +51,7 @@ class TaskView:
         end: Plot of the end of training.
         ends: Head and rows of the table beside it.
         transfer: Plot of the success on tasks that nobody was trained on; None where there are none.
-        elsewhere: Head and rows of the table beside it.
+        transfers: Head and rows of the table beside it.
         arrows: A row a method: its name, what each arrow is, and the area.
         costs: Head and rows of the table of costs.
         claims: Head of the table of claims and, by measure, its rows.
@@ -71,7 +71,7 @@ class TaskView:
     end: Figure
     ends: tuple[list[str], list[list[str]]]
     transfer: Figure | None
-    elsewhere: tuple[list[str], list[list[str]]]
+    transfers: tuple[list[str], list[list[str]]]
     arrows: list[tuple[str, list[str], str]]
     costs: tuple[list[str], list[list[str]]]
     claims: tuple[list[str], dict[str, list[list[str]]]]
@@ -136,7 +136,7 @@ def view_task(number: int, results: Results) -> TaskView:
         _end_figure(number, results),
         tabulate(results, ENDS),
         _transfer_figure(number, results, lines) if results.transfers else None,
-        elsewhere(results),
+        transfer_table(results),
         [_arrows(results, method) for method in results.runs],
         tabulate(results, COSTS),
         _claims(results),
@@ -152,14 +152,14 @@ def headline(results: Results) -> str:
         return f"Not known yet: {task.subject} or its controls lack runs."
     said = [f"Of the area, {_share(results, 'area')}", f"of the success at the end, {_share(results, 'pair')}"]
     shares: dict[str, list[str]] = {}
-    for other in results.transfers:
+    for other in results.compared_transfers:
         shares.setdefault(_share(results, other), []).append(other)
     said += [f"on {listed(others)}, where nobody was trained, {share}" for share, others in shares.items()]
     return f"{'; '.join(said)}."
 
 
 def _share(results: Results, measure: str) -> str:
-    claims = [claim for claim in results.claims(measure) if claim.other in results.task.controls]
+    claims = results.claims_to_controls(measure)
     if any(claim.verdict == "too few runs" for claim in claims):
         return "not known yet"
     matched = [f"“{claim.other}”" for claim in claims if claim.verdict != "ahead"]
@@ -342,7 +342,7 @@ def _transfer_figure(number: int, results: Results, lines: dict[str, Line]) -> F
     """Returns the success of the pairs by task: their own, and those that nobody was trained on."""
     others = results.transfers
     values = {
-        method: [results.values("pair", method), *(results.elsewhere(method, "pair", other) for other in others)]
+        method: [results.values("pair", method), *(results.values(other, method) for other in others)]
         for method in results.runs
     }
     return success_figure(
@@ -387,9 +387,10 @@ def _claims(results: Results) -> tuple[list[str], dict[str, list[list[str]]]]:
                 str(claim.difference.n),
                 claim.verdict,
             ]
-            for claim in results.claims(measure)
+            for claim in claims
         ]
         for measure, name in results.measures.items()
+        if (claims := results.claims(measure))
     }
     return head, rows
 
