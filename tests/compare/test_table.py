@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from cotutor.compare.kept import KeptRun
-from cotutor.compare.table import COLUMNS, answer, gather, markdown, transfer_table
+from cotutor.compare.table import COLUMNS, answer, gather, headline, markdown, transfer_table
 from tests.compare.made import made_recipe, made_run
 
 CONTROL = "mutual, <script>alert(2)</script>"
@@ -40,6 +40,37 @@ def test_without_runs_of_controls_nothing_is_said() -> None:
 def test_where_no_controls_are_named_the_question_is_not_asked() -> None:
     (results,) = gather(made_recipe(), [made_run("near", "mutual", 0)])
     assert answer(replace(results, task=replace(results.task, controls=()))).startswith("Not asked")
+
+
+@pytest.mark.parametrize(
+    ("control", "seeds", "said"),
+    [
+        (0.6, 5, "Of the area, +0.23 [+0.21, +0.25]; of the success at the end, +0.30 ["),
+        (0.9, 5, f"Of the area, none is shown (not ahead of “{CONTROL}”); of the success at the end, none is shown ("),
+        (0.6, 3, "Of the area, not known yet; of the success at the end, not known yet."),
+    ],
+)
+def test_the_headline_says_whether_a_share_is_shown(control, seeds, said) -> None:
+    runs = [
+        made_run("near", name, seed, level - 0.01 * seed)
+        for name, level in (("mutual", 0.9), (CONTROL, control))
+        for seed in range(seeds)
+    ]
+    assert headline(gather(made_recipe(), runs)[0]).startswith(said)
+
+
+def test_the_headline_counts_the_end_where_the_area_is_no_different() -> None:
+    late = [replace(run, summary=replace(run.summary, pair_success=0.2)) for run in runs_of(CONTROL)]
+    said = headline(gather(made_recipe(), [*runs_of("mutual"), *late])[0])
+    assert said.startswith(f"Of the area, none is shown (not ahead of “{CONTROL}”); of the success at the end, +0.")
+
+
+def runs_of(method: str) -> list[KeptRun]:
+    return [made_run("near", method, seed, 0.9 - 0.01 * seed) for seed in range(5)]
+
+
+def test_a_headline_without_runs_of_controls() -> None:
+    assert headline(gather(made_recipe(), runs_of("mutual"))[0]).startswith("Not known yet")
 
 
 def test_the_tables_say_n_and_hold_every_method() -> None:
@@ -86,7 +117,7 @@ def test_claims_are_made_of_tasks_that_nobody_was_trained_on_too() -> None:
     kept = [*measured("mutual", 0.8, 0.5), *measured(CONTROL, 0.3, 0.5), *rival]
     (results,) = gather(made_recipe(), kept)
     assert [(claim.other, claim.verdict) for claim in results.claims("far")] == [(CONTROL, "ahead")]
-    assert "success of the pair on far, where nobody was trained, mutual is ahead of every control" in answer(results)
+    assert "; on far, where nobody was trained, +0.50 [+0.48, +0.52]; on farther, where nobody" in headline(results)
     lines = markdown(made_recipe(), kept, "cotutor compare made").splitlines()
     (row,) = [line for line in lines if line.startswith(f"| {CONTROL} | +0.50")]
     assert row.endswith("ahead | +0.00 [+0.00, +0.00] no difference shown |")
@@ -99,7 +130,7 @@ def test_nothing_is_said_of_the_share_where_a_control_was_not_measured() -> None
     (results,) = gather(made_recipe(), [*kept, *(made_run("near", CONTROL, seed) for seed in range(5))])
     assert results.transfers == ["far"]
     assert results.compared_transfers == []
-    assert "far" not in answer(results)
+    assert "far" not in headline(results)
 
 
 def test_seconds_are_those_of_the_device_that_most_runs_had() -> None:

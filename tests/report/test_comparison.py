@@ -1,17 +1,14 @@
 """The page of a comparison, in a real browser too."""
 
 import json
-from dataclasses import replace
 
 import pytest
 from test_browser import drive, needs_browser, open_page
 from test_page import Page, words
 from tests.compare.made import made_recipe, made_run
 
-from cotutor.compare.kept import KeptRun
 from cotutor.compare.recipe import parse_recipe
-from cotutor.compare.table import gather
-from cotutor.report.comparison import headline, write_comparison
+from cotutor.report.comparison import write_comparison
 
 CONTROL = "mutual, <script>alert(2)</script>"
 
@@ -101,37 +98,6 @@ def test_of_many_methods_the_subject_and_its_controls_are_shown_first(tmp_path) 
     assert {trace["legendgroup"] for trace in figures["frames-0"]["traces"] if trace["visible"]} == {"1", "3"}
     pressed = {entry["data-method"]: entry["aria-pressed"] for _, entry in html.tags if "data-method" in entry}
     assert {key for key, state in pressed.items() if state == "true"} == {"1", "3"}
-
-
-@pytest.mark.parametrize(
-    ("control", "seeds", "said"),
-    [
-        (0.6, 5, "Of the area, +0.23 [+0.21, +0.25]; of the success at the end, +0.30 ["),
-        (0.9, 5, f"Of the area, none is shown (not ahead of “{CONTROL}”); of the success at the end, none is shown ("),
-        (0.6, 3, "Of the area, not known yet; of the success at the end, not known yet."),
-    ],
-)
-def test_the_headline_says_whether_a_share_is_shown(control, seeds, said) -> None:
-    runs = [
-        made_run("near", name, seed, level - 0.01 * seed)
-        for name, level in (("mutual", 0.9), (CONTROL, control))
-        for seed in range(seeds)
-    ]
-    assert headline(gather(made_recipe(), runs)[0]).startswith(said)
-
-
-def test_the_headline_counts_the_end_where_the_area_is_no_different() -> None:
-    late = [replace(run, summary=replace(run.summary, pair_success=0.2)) for run in runs_of(CONTROL)]
-    said = headline(gather(made_recipe(), [*runs_of("mutual"), *late])[0])
-    assert said.startswith(f"Of the area, none is shown (not ahead of “{CONTROL}”); of the success at the end, +0.")
-
-
-def runs_of(method: str) -> list[KeptRun]:
-    return [made_run("near", method, seed, 0.9 - 0.01 * seed) for seed in range(5)]
-
-
-def test_a_headline_without_runs_of_controls() -> None:
-    assert headline(gather(made_recipe(), runs_of("mutual"))[0]).startswith("Not known yet")
 
 
 @pytest.mark.slow

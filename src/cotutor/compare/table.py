@@ -118,6 +118,32 @@ def gather(recipe: Recipe, runs: Sequence[KeptRun]) -> list[Results]:
     return results
 
 
+def headline(results: Results) -> str:
+    """Returns the language model's own share in one sentence: the least gap to a control, by every measure."""
+    task = results.task
+    if not task.controls:
+        return "Not asked: no controls are named."
+    if not {task.subject, *task.controls} <= set(results.runs):
+        return f"Not known yet: {task.subject} or its controls lack runs."
+    said = [f"Of the area, {_share(results, 'area')}", f"of the success at the end, {_share(results, 'pair')}"]
+    shares: dict[str, list[str]] = {}
+    for other in results.compared_transfers:
+        shares.setdefault(_share(results, other), []).append(other)
+    said += [f"on {listed(others)}, where nobody was trained, {share}" for share, others in shares.items()]
+    return f"{'; '.join(said)}."
+
+
+def _share(results: Results, measure: str) -> str:
+    claims = results.claims_to_controls(measure)
+    if any(claim.verdict == "too few runs" for claim in claims):
+        return "not known yet"
+    matched = [f"“{claim.other}”" for claim in claims if claim.verdict != "ahead"]
+    if matched:
+        names = "any control" if len(matched) == len(claims) > 1 else " and ".join(matched)
+        return f"none is shown (not ahead of {names})"
+    return signed(min((claim.difference for claim in claims), key=lambda found: found.value))
+
+
 def answer(results: Results) -> str:
     """Returns what the runs say about the language model's own share, in a sentence or two a measure."""
     task = results.task
@@ -126,7 +152,7 @@ def answer(results: Results) -> str:
     missing = [control for control in task.controls if control not in results.runs]
     if task.subject not in results.runs or len(missing) == len(task.controls):
         return "What the language model's own share is cannot be said yet: runs are missing."
-    said = [_answer(results, measure) for measure in (*MEASURES, *results.compared_transfers)]
+    said = [_answer(results, measure) for measure in MEASURES]
     if missing:
         said.append(f"No runs yet of {listed(missing)}.")
     return " ".join(said)
@@ -138,7 +164,7 @@ def _answer(results: Results, measure: str) -> str:
     by_verdict: dict[str, list[Claim]] = {}
     for claim in claims:
         by_verdict.setdefault(claim.verdict, []).append(claim)
-    name = results.measures[measure]
+    name = MEASURES[measure]
     if set(by_verdict) == {"ahead"}:
         least = min(claims, key=lambda claim: claim.difference.value)
         return (
@@ -264,7 +290,7 @@ def markdown(recipe: Recipe, runs: Sequence[KeptRun], command: str) -> str:
         settings = results.task.settings
         parts += [
             f"## {results.task.name}: `{settings.get('task')}`, {results.budget:,} frames",
-            f"**What is the language model's own share?** {answer(results)}",
+            f"**What is the language model's own share?** {headline(results)} {answer(results)}",
             grid(*tabulate(results, tuple(COLUMNS))),
             *(_transfers(results) if results.transfers else []),
             *([_claims(results)] if results.task.subject in results.runs and len(results.runs) > 1 else []),

@@ -14,7 +14,7 @@ from cotutor.compare.table import (
     Results,
     answer,
     gather,
-    listed,
+    headline,
     shown,
     signed,
     tabulate,
@@ -141,32 +141,6 @@ def view_task(number: int, results: Results) -> TaskView:
         tabulate(results, COSTS),
         _claims(results),
     )
-
-
-def headline(results: Results) -> str:
-    """Returns the language model's own share in one sentence: the least gap to a control, by every measure."""
-    task = results.task
-    if not task.controls:
-        return "Not asked: no controls are named."
-    if not {task.subject, *task.controls} <= set(results.runs):
-        return f"Not known yet: {task.subject} or its controls lack runs."
-    said = [f"Of the area, {_share(results, 'area')}", f"of the success at the end, {_share(results, 'pair')}"]
-    shares: dict[str, list[str]] = {}
-    for other in results.compared_transfers:
-        shares.setdefault(_share(results, other), []).append(other)
-    said += [f"on {listed(others)}, where nobody was trained, {share}" for share, others in shares.items()]
-    return f"{'; '.join(said)}."
-
-
-def _share(results: Results, measure: str) -> str:
-    claims = results.claims_to_controls(measure)
-    if any(claim.verdict == "too few runs" for claim in claims):
-        return "not known yet"
-    matched = [f"“{claim.other}”" for claim in claims if claim.verdict != "ahead"]
-    if matched:
-        names = "any control" if len(matched) == len(claims) > 1 else " and ".join(matched)
-        return f"none is shown (not ahead of {names})"
-    return signed(min((claim.difference for claim in claims), key=lambda found: found.value))
 
 
 def _success_figures(number: int, results: Results, lines: dict[str, Line]) -> list[Figure]:
