@@ -72,8 +72,10 @@ class Results:
 
     @property
     def compared_transfers(self) -> list[str]:
-        """Those of them on which the subject and every control that has runs were measured."""
-        named = [method for method in (self.task.subject, *self.task.controls) if method in self.runs]
+        """Those of them on which the subject and every control were measured; none where no controls are named."""
+        named = {self.task.subject, *self.task.controls}
+        if not self.task.controls or not named <= set(self.runs):
+            return []
         return [task for task in self.transfers if all(self.values(task, method) for method in named)]
 
     def transferred(self, task: str, method: str, actor: str) -> list[float]:
@@ -126,11 +128,15 @@ def headline(results: Results) -> str:
     if not {task.subject, *task.controls} <= set(results.runs):
         return f"Not known yet: {task.subject} or its controls lack runs."
     said = [f"Of the area, {_share(results, 'area')}", f"of the success at the end, {_share(results, 'pair')}"]
+    return f"{'; '.join([*said, *_shares_elsewhere(results)])}."
+
+
+def _shares_elsewhere(results: Results) -> list[str]:
+    """Returns the language model's own share on tasks that nobody was trained on, a clause for those of equal share."""
     shares: dict[str, list[str]] = {}
     for other in results.compared_transfers:
         shares.setdefault(_share(results, other), []).append(other)
-    said += [f"on {listed(others)}, where nobody was trained, {share}" for share, others in shares.items()]
-    return f"{'; '.join(said)}."
+    return [f"on {listed(others)}, where nobody was trained, {share}" for share, others in shares.items()]
 
 
 def _share(results: Results, measure: str) -> str:
@@ -290,7 +296,7 @@ def markdown(recipe: Recipe, runs: Sequence[KeptRun], command: str) -> str:
         settings = results.task.settings
         parts += [
             f"## {results.task.name}: `{settings.get('task')}`, {results.budget:,} frames",
-            f"**What is the language model's own share?** {headline(results)} {answer(results)}",
+            f"**What is the language model's own share?** {answer(results)}",
             grid(*tabulate(results, tuple(COLUMNS))),
             *(_transfers(results) if results.transfers else []),
             *([_claims(results)] if results.task.subject in results.runs and len(results.runs) > 1 else []),
@@ -353,7 +359,13 @@ def _transfers(results: Results) -> list[str]:
     others = dict.fromkeys(other for other, _ in claims)
     rows = [[other, *(claims.get((other, task), "–") for task in results.transfers)] for other in others]
     head = [f"the pair of {results.task.subject} against", *results.transfers]
-    return [OUT_OF_TRAINING, grid(*transfer_table(results)), *([grid(head, rows)] if rows else [])]
+    shares = _shares_elsewhere(results)
+    return [
+        OUT_OF_TRAINING,
+        grid(*transfer_table(results)),
+        *([f"The language model's own share of the success of the pair: {'; '.join(shares)}."] if shares else []),
+        *([grid(head, rows)] if rows else []),
+    ]
 
 
 def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
