@@ -63,7 +63,7 @@ def test_evaluate_measures_the_same_pair_again(run):
     assert done.returncode == 0, done.stderr
     outcomes = json.loads(done.stdout)
     summary = json.loads((run / "summary.json").read_text())
-    assert set(outcomes) == {"pair", "student", "teacher", "bot"}
+    assert set(outcomes) == {"pair", "student", "teacher", "untaught", "bot"}
     assert outcomes["bot"]["success"] == 1.0
     assert outcomes["student"]["success"] == summary["student_success"]
     assert outcomes["pair"]["success"] == summary["pair_success"]
@@ -73,7 +73,7 @@ def test_evaluate_measures_a_run_on_another_task_of_its_kind(run):
     done = cotutor("evaluate", run, "--on", "babyai:GoToLocal+synonyms", "--episodes", 4, "--json")
     assert done.returncode == 0, done.stderr
     outcomes = json.loads(done.stdout)
-    assert set(outcomes) == {"pair", "student", "teacher", "bot"}
+    assert set(outcomes) == {"pair", "student", "teacher", "untaught", "bot"}
     assert outcomes["bot"]["success"] == 1.0
     refused = cotutor("evaluate", run, "--on", "varied:Fetch2")
     assert refused.returncode == 2
