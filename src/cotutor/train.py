@@ -509,10 +509,10 @@ def _summarise(run: Prepared, recorder: Recorder, cost: dict[str, Any]) -> Summa
         "trust": None if pair.loop is None else pair.loop.trust,
     }
     if pair.teacher is not None:
-        before, after = (
-            success(task, config.student, actors.get(name, actors["teacher"]), config.teacher_eval_episodes)
-            for name in ("untaught", "teacher")
-        )
+        after = success(task, config.student, actors["teacher"], config.teacher_eval_episodes)
+        before = after
+        if "untaught" in actors:
+            before = success(task, config.student, actors["untaught"], config.teacher_eval_episodes)
         teacher_fields |= {
             "teacher": config.teacher,
             "teacher_updates": pair.teacher.version,

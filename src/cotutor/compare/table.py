@@ -71,11 +71,16 @@ class Results:
         return list(dict.fromkeys(name for runs in self.runs.values() for run in runs for name in run.summary.transfer))
 
     @property
+    def missing(self) -> list[str]:
+        """The subject and the controls that have no runs yet."""
+        return [method for method in (self.task.subject, *self.task.controls) if method not in self.runs]
+
+    @property
     def compared_transfers(self) -> list[str]:
         """Those of them on which the subject and every control were measured; none where no controls are named."""
-        named = {self.task.subject, *self.task.controls}
-        if not self.task.controls or not named <= set(self.runs):
+        if not self.task.controls or self.missing:
             return []
+        named = (self.task.subject, *self.task.controls)
         return [task for task in self.transfers if all(self.values(task, method) for method in named)]
 
     def transferred(self, task: str, method: str, actor: str) -> list[float]:
@@ -125,7 +130,7 @@ def headline(results: Results) -> str:
     task = results.task
     if not task.controls:
         return "Not asked: no controls are named."
-    if not {task.subject, *task.controls} <= set(results.runs):
+    if results.missing:
         return f"Not known yet: {task.subject} or its controls lack runs."
     said = [f"Of the area, {_share(results, 'area')}", f"of the success at the end, {_share(results, 'pair')}"]
     return f"{'; '.join([*said, *_shares_elsewhere(results)])}."
@@ -155,8 +160,8 @@ def answer(results: Results) -> str:
     task = results.task
     if not task.controls:
         return "Not asked: no controls are named."
-    missing = [control for control in task.controls if control not in results.runs]
-    if task.subject not in results.runs or len(missing) == len(task.controls):
+    missing = results.missing
+    if task.subject in missing or len(missing) == len(task.controls):
         return "What the language model's own share is cannot be said yet: runs are missing."
     said = [_answer(results, measure) for measure in MEASURES]
     if missing:
