@@ -7,14 +7,17 @@ import pytest
 
 from cotutor.config import PlanConfig, PPOConfig, TrainConfig
 from cotutor.plans.plan import EMPTY_HANDED, Plan, PlannedEnv, PlannedVecEnv, pursue
-from cotutor.plans.subgoals import DROP, GO, NUMBERS, PICK_UP, PUT, SUBGOALS, Subgoal, offered, potential
+from cotutor.plans.subgoals import DROP, GO, MISSION, NUMBERS, PICK_UP, PUT, SUBGOALS, Subgoal, offered, potential
 from cotutor.tasks import make_task
 from cotutor.tasks.babyai import DROP as DROPS
 from cotutor.tasks.babyai import PICK_UP as PICKS_UP
+from cotutor.tasks.base import OFFERED
 from cotutor.train import build
 from tests.plans.test_subgoals import seen, thing
 
 LIMIT = 12
+WAITS = 6
+"""The action that does nothing here."""
 
 
 @pytest.fixture(scope="module")
@@ -120,8 +123,8 @@ def test_a_context_tells_what_is_carried_only_if_it_bears(plan):
     env = facing_a_thing(plan)
     ahead = env.seen.ahead
     assert ahead is not None
-    assert EMPTY_HANDED in plan.describe(env.observation)
-    env.observation = env.env.step(PICKS_UP)[0]
+    assert EMPTY_HANDED in plan.describe({**env.observation, "tried": ()})
+    env.observation = {**env.env.step(PICKS_UP)[0], "tried": ()}
     named = {**env.observation, "mission": f"put the {ahead.name} next to the red door"}
     assert f"You carry the {ahead.name}." in plan.describe(named)
     other = {**env.observation, "mission": "open the red door"}
@@ -131,7 +134,7 @@ def test_a_context_tells_what_is_carried_only_if_it_bears(plan):
 def test_where_a_mission_gives_a_side_the_sides_of_all_it_may_mean_are_told(plan):
     env = facing_a_thing(plan)
     ball = next(thing for thing in env.seen.things if thing.sides)
-    located = {**env.observation, "mission": f"pick up the {ball.type} on your left"}
+    located = {**env.observation, "tried": (), "mission": f"pick up the {ball.type} on your left"}
     context = plan.describe(located)
     for known in env.seen.things:
         told = f"There is a {known.name} {' and '.join(known.sides)}." in context
@@ -141,7 +144,7 @@ def test_where_a_mission_gives_a_side_the_sides_of_all_it_may_mean_are_told(plan
 
 def test_what_lies_before_a_door_is_told_while_the_door_matters(plan):
     door, ball = thing("blue door", 2, 0, "locked"), thing("red ball", 1, 0)
-    barred = {"seen": seen(ball, door), "done": (), "mission": "pick up the green box"}
+    barred = {"seen": seen(ball, door), "done": (), "tried": (), "mission": "pick up the green box"}
     assert "The red ball blocks the blue door." in plan.describe(barred)
     assert "blocks" not in plan.describe({**barred, "seen": seen(thing("red ball", 1, 1), door)})
     opened, box = thing("blue door", 2, 0, "open"), thing("green box", 4, 1)
@@ -159,11 +162,37 @@ def test_a_mission_of_several_parts_is_told_with_what_was_done(plan):
     env.begin(NUMBERS[subgoal])
     env.follow(PICKS_UP)
     env.step(NUMBERS[subgoal])
-    compound = {**env.observation, "mission": f"go to the red box after you pick up the {ahead.name}", "done": env.done}
+    mission = f"go to the red box after you pick up the {ahead.name}"
+    compound = {**env.observation, "mission": mission, "done": env.done, "tried": ()}
     assert f"Done: pick up the {ahead.name}. Mission:" in plan.describe(compound)
     assert "Done" not in plan.describe({**compound, "mission": "go to the red box"})
     env.reset(seed=0)
     assert env.done == ()
+
+
+def test_what_was_tried_in_vain_is_told_and_not_offered_until_something_changes(plan):
+    env = facing_a_thing(plan)
+    ahead = env.seen.ahead
+    missed, other = Subgoal(MISSION), Subgoal(PICK_UP, ahead.name)
+
+    def pursued(subgoal: Subgoal, action: int) -> tuple[str, set[int]]:
+        env.begin(NUMBERS[subgoal])
+        while not env.follow(action):
+            pass
+        observation, *_, info = env.step(NUMBERS[subgoal])
+        return info["context"], set(np.flatnonzero(observation[OFFERED]))
+
+    context, found = pursued(missed, WAITS)
+    assert "Tried in vain: finish the mission. Mission:" in context
+    assert NUMBERS[missed] not in found
+    context, found = pursued(other, WAITS)
+    assert f"Tried in vain: pick up the {ahead.name}. Mission:" in context
+    assert not {NUMBERS[missed], NUMBERS[other]} & found
+    everything = tuple(offered(env.seen))
+    assert plan.arrays({**env.observation, "tried": everything})[OFFERED].sum() == len(everything)
+    context, found = pursued(other, PICKS_UP)
+    assert "Tried" not in context
+    assert NUMBERS[missed] in found
 
 
 @pytest.mark.parametrize("name", ["babyai:OpenDoor", "babyai:PickupLoc", "balrog:PickUpThenGoToDist"])

@@ -1,5 +1,7 @@
 """When a subgoal is offered, achieved or spoilt, on hand-made states."""
 
+from dataclasses import replace
+
 import pytest
 
 from cotutor.plans.subgoals import (
@@ -30,7 +32,11 @@ def thing(name: str, forward: int, right: int, state: str = "") -> Thing:
 
 
 def seen(
-    *things: Thing, carried: str = "", cells: int = 20, frontier: bool = False, walls: frozenset[Place] = frozenset()
+    *things: Thing,
+    carried: str = "",
+    cells: int = 20,
+    frontier: Place | None = None,
+    walls: frozenset[Place] = frozenset(),
 ) -> Seen:
     blocked = walls | {thing.place for thing in things}
     return Seen(things, thing(carried, 0, 0) if carried else None, cells, frontier, blocked)
@@ -56,7 +62,7 @@ def test_with_empty_hands_things_are_picked_up_and_with_full_hands_put_down():
         Subgoal(PICK_UP, "red ball"),
         Subgoal(PICK_UP, "grey key"),
     }
-    full = offered(seen(KEY, carried="red ball", frontier=True))
+    full = offered(seen(KEY, carried="red ball", frontier=(0, 2)))
     assert full == {
         Subgoal(MISSION),
         Subgoal(EXPLORE),
@@ -91,6 +97,20 @@ def test_picking_up_is_holding_the_right_thing():
     assert holds(Subgoal(PICK_UP, "red ball"), NOTHING, seen(carried="red ball"))
     assert not holds(Subgoal(PICK_UP, "red ball"), NOTHING, seen(carried="red box"))
     assert spoilt(Subgoal(PICK_UP, "red ball"), NOTHING, seen(carried="red box"))
+
+
+def test_of_two_doors_of_one_colour_the_one_that_is_open_already_is_not_opened():
+    def doors(other: str, forward: int) -> tuple[Thing, Thing]:
+        return (
+            replace(thing("blue door", 1 + forward, 0, "open"), start=(0, -1)),
+            replace(thing("blue door", 5 + forward, 0, other), start=(0, -5)),
+        )
+
+    start, subgoal = seen(*doors("closed", 0)), Subgoal(OPEN, "blue door")
+    assert subgoal in offered(start)
+    assert not holds(subgoal, start, start, start)  # not by standing before the open one
+    assert potential(subgoal, start) < potential(Subgoal(GO, "blue door"), start)
+    assert holds(subgoal, start, seen(*doors("open", -4)), start)
 
 
 def test_opening_is_facing_an_open_door():

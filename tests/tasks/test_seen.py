@@ -81,7 +81,8 @@ def test_a_room_seen_whole_has_no_frontier_and_a_closed_door_hides_one():
         observation, *_ = env.step(1)
         seen.append(observation["seen"])
     assert [known.cells for known in seen] == sorted(known.cells for known in seen)
-    assert not seen[-1].frontier
+    assert seen[0].frontier is not None
+    assert seen[-1].frontier is None
 
 
 def test_places_behind_are_told():

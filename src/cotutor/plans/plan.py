@@ -67,7 +67,8 @@ class Plan(Task):
             (
                 *self.actions,
                 EMPTY_HANDED,
-                "Mission put next to something else was not seen yet There is an is blocks locked closed Done",
+                "Mission put next to something else was not seen yet There is an is blocks locked closed Done "
+                "Tried in vain",
             )
         )
         self.vocabulary = (*world.vocabulary, *words.lower().replace(".", "").split())
@@ -81,7 +82,9 @@ class Plan(Task):
 
     def arrays(self, observation: Observation) -> dict[str, NDArray[Any]]:
         mask_A = np.zeros(len(SUBGOALS), dtype=np.float32)
-        mask_A[[NUMBERS[subgoal] for subgoal in offered(observation["seen"])]] = 1.0
+        found = offered(observation["seen"])
+        found = found.difference(observation["tried"]) or found
+        mask_A[[NUMBERS[subgoal] for subgoal in found]] = 1.0
         return {OFFERED: mask_A}
 
     def array_spaces(self) -> dict[str, gym.Space[Any]]:
@@ -91,6 +94,13 @@ class Plan(Task):
         return observation["mission"]
 
     def describe(self, observation: Observation) -> str:
+        tried: tuple[Subgoal, ...] = observation["tried"]
+        latest = [f"Tried in vain: {tried[-1].phrase}."] if tried else []
+        # the mission comes last, next to what is to be said about it (lab notes)
+        return " ".join([*self.known(observation), *latest, f"Mission: {observation['mission']}."])
+
+    def known(self, observation: Observation) -> list[str]:
+        """Returns what a context tells of the world, in sentences."""
         seen: Seen = observation["seen"]
         mission = observation["mission"]
         wants = wanted(mission)
@@ -114,8 +124,7 @@ class Plan(Task):
         ]
         parts = dict.fromkeys(observation["done"]) if COMPOUND.search(mission) else {}
         done = [f"Done: {', '.join(subgoal.phrase for subgoal in [*parts][-DONE:])}."] if parts else []
-        # the mission comes last, next to what is to be said about it (lab notes)
-        return " ".join([carried, *dict.fromkeys(sorted(known)), *done, f"Mission: {mission}."])
+        return [carried, *dict.fromkeys(sorted(known)), *done]
 
     def _load(self, mission: str, seen: Seen) -> str:
         """Returns what is carried, by name if the mission names it, or if it is a key and there is a door."""
@@ -169,9 +178,12 @@ class PlannedEnv(gym.Wrapper[Any, int, Any, int], Stateful):
     Attributes:
         pursuit: The pursuit under way, or made already and not told yet.
         done: The subgoals achieved in the episode, in their order.
+        known: What the context last told of the world.
+        tried: The subgoals pursued in vain since that changed. They are not offered again, unless nothing else is:
+            who plans may not know that they fail, least of all a teacher that was always right elsewhere (lab notes).
     """
 
-    changes = ("env", "draws", "done")
+    changes = ("env", "draws", "done", "known", "tried")
 
     def __init__(self, plan: Plan, learning: bool) -> None:
         # an observation with a subgoal in the mission's place is spoken like any other; the steps are taken below that
@@ -185,6 +197,8 @@ class PlannedEnv(gym.Wrapper[Any, int, Any, int], Stateful):
         self.observation_space = gym.spaces.Dict({**plan.array_spaces(), "context": self.words.space})
         self.draws = np.random.default_rng()
         self.done: tuple[Subgoal, ...] = ()
+        self.known: list[str] = []
+        self.tried: tuple[Subgoal, ...] = ()
 
     @property
     def seen(self) -> Seen:
@@ -192,7 +206,7 @@ class PlannedEnv(gym.Wrapper[Any, int, Any, int], Stateful):
         return self.observation["seen"]
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
-        self.pursuit, self.done = None, ()
+        self.pursuit, self.done, self.known, self.tried = None, (), [], ()
         if seed is not None:
             self.draws = np.random.default_rng((seed, WORKER_DRAWS))
         self.observation, info = self.env.reset(seed=seed, options=options)
@@ -204,6 +218,8 @@ class PlannedEnv(gym.Wrapper[Any, int, Any, int], Stateful):
         pursuit, self.pursuit = cast(Pursuit, self.pursuit), None
         if self.learning:
             self.plan.worker.keep(pursuit.segment)
+        if not pursuit.achieved:
+            self.tried = (*self.tried, pursuit.subgoal)
         info = pursuit.info | {"duration": pursuit.duration, "achieved": pursuit.achieved}
         return *self._speak(info)[:1], pursuit.total, pursuit.terminated, pursuit.truncated, info
 
@@ -243,8 +259,13 @@ class PlannedEnv(gym.Wrapper[Any, int, Any, int], Stateful):
         return self.instructed.speak({**self.observation, "mission": told})[0]
 
     def _speak(self, info: dict[str, Any]) -> tuple[Told, dict[str, Any]]:
-        info["context"] = self.plan.describe({**self.observation, "done": self.done})
-        arrays = self.plan.arrays(self.observation)
+        observed = {**self.observation, "done": self.done}
+        known = self.plan.known(observed)
+        if known != self.known:
+            self.known, self.tried = known, ()
+        observed["tried"] = self.tried
+        info["context"] = self.plan.describe(observed)
+        arrays = self.plan.arrays(observed)
         return {**arrays, "context": self.words.encode(info["context"])}, info
 
 

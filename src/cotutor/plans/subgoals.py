@@ -3,7 +3,7 @@
 All of it is judged by what the agent has seen and holds (:class:`cotutor.tasks.seen.Seen`), never by the simulator.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -44,8 +44,8 @@ class Subgoal:
         return f"{self.verb} {self.name}".strip()
 
     def names(self, thing: Thing) -> bool:
-        """Tells whether ``thing`` is what the subgoal is about."""
-        return thing.name == self.name
+        """Tells whether ``thing`` is what the subgoal is about; an open door cannot be opened."""
+        return thing.name == self.name and not (self.verb == OPEN and thing.state == "open")
 
 
 THINGS = tuple(f"{colour} {kind}" for kind, colour in product(PORTABLE, COLOR_NAMES))
@@ -75,7 +75,7 @@ def offered(seen: Seen) -> set[Subgoal]:
     which is right where there is one key, and wrong on the next rung, where there are several (lab notes).
     """
     found = {Subgoal(MISSION)}
-    if seen.frontier:
+    if seen.frontier is not None:
         found.add(Subgoal(EXPLORE))
     if seen.carried is not None:
         found.add(Subgoal(DROP))
@@ -111,8 +111,18 @@ def achieved(subgoal: Subgoal, start: Seen, before: Seen, now: Seen) -> bool:
         GO: facing,
         PICK_UP: now.carried is not None and subgoal.names(now.carried),
         PUT: before.carried is not None and now.carried is None and _next_to(subgoal, now),
-        OPEN: facing and now.ahead is not None and now.ahead.state == "open",
+        OPEN: _opened(subgoal, start, now),
     }[subgoal.verb]
+
+
+def _opened(subgoal: Subgoal, start: Seen, now: Seen) -> bool:
+    """Tells whether right in front is an open door that is named and was not known to be open at the start.
+
+    Where something was at first is what tells doors of one colour apart.
+    """
+    open_then = {thing.start for thing in start.things if thing.state == "open"}
+    door = now.ahead
+    return door is not None and (door.name, door.state) == (subgoal.name, "open") and door.start not in open_then
 
 
 def _next_to(subgoal: Subgoal, now: Seen) -> bool:
@@ -138,13 +148,18 @@ def potential(subgoal: Subgoal, seen: Seen) -> float:
     giving up, where the potential counts as zero, costs what was gained; a negative one paid for any end until the
     critic knew better (lab notes).
     """
-    if not subgoal.name:
-        return 0.0
+    goals = set(_leads_to(subgoal, seen))
+    return STEP * (FAR - _actions_until_facing(goals, seen.blocked)) if goals else 0.0
+
+
+def _leads_to(subgoal: Subgoal, seen: Seen) -> Iterable[Place]:
+    """Returns the places any of which one has to face to achieve a subgoal, none where nobody knows."""
+    if subgoal.verb == EXPLORE and seen.frontier is not None:
+        return (seen.frontier,)
     named = next((thing for thing in seen.things if subgoal.names(thing)), None)
     if named is None:
-        return 0.0
-    goals = {named.place} if subgoal.verb != PUT else set(_beside(named.place)) - seen.blocked
-    return STEP * (FAR - _actions_until_facing(goals, seen.blocked))
+        return ()
+    return set(_beside(named.place)) - seen.blocked if subgoal.verb == PUT else (named.place,)
 
 
 def _beside(place: Place) -> Iterator[Place]:

@@ -6,7 +6,7 @@ only what bears on the next action: where the mission's objects are, roughly, wh
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
@@ -161,7 +161,7 @@ class BabyAI(Task):
     def arrays(self, observation: Observation) -> dict[str, NDArray[Any]]:
         arrays = {"image": observation["image"], "direction": np.array([observation["direction"]], dtype=np.uint8)}
         if self.memory:
-            arrays["map"] = _map(observation["seen"], wanted(observation["mission"]))
+            arrays["map"] = _map(observation["seen"], observation["mission"])
         return arrays
 
     def instruction(self, observation: Observation) -> str:
@@ -270,10 +270,11 @@ def _describe(style: Style, mission: str, image: bytes, size: int, seen: Seen | 
         carried = things.pop(0) if things and things[0].distance == (0, 0, 0) else None
     else:
         things, carried = list(seen.things), seen.carried
+    meant = {want: _meant(want, mission, things) for want in wanted(mission)}
     found = {
-        want: next((thing for thing in things if want.matches(thing)), None)
-        for want in wanted(mission)
-        if carried is None or not want.matches(carried) or any(map(want.matches, things))
+        want: next(iter(named), None)
+        for want, named in meant.items()
+        if named or carried is None or not want.matches(carried)
     }
     missing = [want for want, thing in found.items() if thing is None]
     if style.focus:
@@ -284,10 +285,10 @@ def _describe(style: Style, mission: str, image: bytes, size: int, seen: Seen | 
     else:
         sentences = {thing: with_article(thing.adjective + thing.name) for thing in things}
     text = [f"Mission: {mission or 'none'}."]
-    text += [f"{name} is {place_of(thing, style.positions)}." for thing, name in sentences.items()]
+    text += [f"{name} is {place_of(thing.place, style.positions)}." for thing, name in sentences.items()]
     text += [f"The {want.phrase} is not in sight." for want in missing]
-    if missing and (side := _wider_side(image, size)):
-        text.append(f"There is more room on your {side}.")
+    if missing or not found:
+        text += _room(style, image, size, seen)
     if carried is not None:
         text += _load(style, mission, carried)
     ahead = next((thing for thing in things if thing.ahead), None)
@@ -310,7 +311,14 @@ def wanted(mission: str) -> tuple[Wanted, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _map(seen: Seen, wants: tuple[Wanted, ...]) -> NDArray[np.uint8]:
+def _meant(want: Wanted, mission: str, things: Sequence[Thing]) -> list[Thing]:
+    """Returns what may be meant, in their order; of doors that are to be opened only closed ones, if there are any."""
+    named = [thing for thing in things if want.matches(thing)]
+    closed = [thing for thing in named if thing.state != "open"] if OPENS.search(mission) else []
+    return closed or named
+
+
+def _map(seen: Seen, mission: str) -> NDArray[np.uint8]:
     """Returns, flat, what is known around the agent: what blocks, where the first thing named is, and the others."""
     layers = np.zeros((3, MAP, MAP), dtype=np.uint8)
 
@@ -321,8 +329,8 @@ def _map(seen: Seen, wants: tuple[Wanted, ...]) -> NDArray[np.uint8]:
 
     for place in seen.blocked:
         mark(0, place)
-    for number, want in enumerate(wants):
-        for thing in filter(want.matches, seen.things):
+    for number, want in enumerate(wanted(mission)):
+        for thing in _meant(want, mission, seen.things):
             mark(min(number, 1) + 1, thing.place)
     return layers.flatten()
 
@@ -342,19 +350,28 @@ def _load(style: Style, mission: str, carried: Thing) -> Iterator[str]:
         yield "You carry something."
 
 
-def place_of(thing: Thing, positions: Positions) -> str:
-    """Returns where an object is, seen from the agent."""
-    side = "right" if thing.right > 0 else "left"
+def place_of(place: Place, positions: Positions) -> str:
+    """Returns where a place is, seen from the agent."""
+    right, forward = place[0], -place[1]
+    side = "right" if right > 0 else "left"
     if positions == "exact":
-        steps = ((abs(thing.forward), "forward" if thing.forward > 0 else "back"), (abs(thing.right), side))
+        steps = ((abs(forward), "forward" if forward > 0 else "back"), (abs(right), side))
         return " and ".join(f"{n} step{'s' * (n > 1)} {way}" for n, way in steps if n)
-    if thing.place == (0, 0):
+    if place == (0, 0):
         return "where you stand"
-    if thing.forward < 0:
-        return f"behind you on the {side}" if thing.right else "behind you"
-    if thing.right == 0:
-        return "right in front of you" if thing.forward == 1 else "straight ahead"
-    return f"on your {side}" if thing.forward == 0 else f"ahead on the {side}"
+    if forward < 0:
+        return f"behind you on the {side}" if right else "behind you"
+    if right == 0:
+        return "right in front of you" if forward == 1 else "straight ahead"
+    return f"on your {side}" if forward == 0 else f"ahead on the {side}"
+
+
+def _room(style: Style, image: bytes, size: int, seen: Seen | None) -> Iterator[str]:
+    """Yields where there is more to be found: where the nearest unseen cell is, or which side is the wider one."""
+    if seen is None and (side := _wider_side(image, size)):
+        yield f"There is more room on your {side}."
+    elif seen is not None and seen.frontier is not None:
+        yield f"There is more room {place_of(seen.frontier, style.positions)}."
 
 
 def _wider_side(image: bytes, size: int) -> str:

@@ -1,5 +1,6 @@
 """What an agent remembers of an episode: a map of what it saw, kept by dead reckoning from its own observations."""
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -102,14 +103,15 @@ class Seen:
         things: Every object seen so far, where it was last seen; nearest first, a carried one left out.
         carried: What the agent holds.
         cells: How many cells it has seen.
-        frontier: Whether a cell that can be entered borders on one that was not seen.
+        frontier: The nearest cell, by the steps that lead there, that was not seen and borders on one that can be
+            entered; None where all that can be reached was seen.
         blocked: The cells known that cannot be entered.
     """
 
     things: tuple[Thing, ...]
     carried: Thing | None
     cells: int
-    frontier: bool
+    frontier: Place | None
     blocked: frozenset[Place]
 
     @property
@@ -204,18 +206,35 @@ class SeenMap:
             start = self.origins.get((x, y), (x, y))
             things.append(replace(thing, forward=dx * fx + dy * fy, right=dx * rx + dy * ry, start=start))
         nearest_first = tuple(sorted(things, key=lambda thing: thing.distance))
-        here = [(x - self.x, y - self.y) for x, y in self.known - self.enterable]
-        blocked = frozenset((dx * rx + dy * ry, -dx * fx - dy * fy) for dx, dy in here)
+
+        def relative(place: Place) -> Place:
+            dx, dy = place[0] - self.x, place[1] - self.y
+            return dx * rx + dy * ry, -dx * fx - dy * fy
+
+        blocked = frozenset(map(relative, self.known - self.enterable))
         carried = None if self.carried is None else replace(self.carried, start=self.carried_from)
-        return Seen(nearest_first, carried, len(self.known), self._frontier(), blocked - {(0, 0)})
+        unseen = self._frontier()
+        frontier = None if unseen is None else relative(unseen)
+        return Seen(nearest_first, carried, len(self.known), frontier, blocked - {(0, 0)})
 
     def _place(self, forward: int, right: int) -> tuple[int, int]:
         (fx, fy), (rx, ry) = HEADINGS[self.heading], HEADINGS[(self.heading + 1) % 4]
         return self.x + forward * fx + right * rx, self.y + forward * fy + right * ry
 
-    def _frontier(self) -> bool:
-        near = ((x + dx, y + dy) for x, y in self.enterable for dx, dy in HEADINGS)
-        return any(place not in self.known for place in near)
+    def _frontier(self) -> Place | None:
+        (fx, fy), (rx, ry) = HEADINGS[self.heading], HEADINGS[(self.heading + 1) % 4]
+        ways = ((fx, fy), (-rx, -ry), (rx, ry), (-fx, -fy))
+        queue = deque([(self.x, self.y)])
+        reached = set(queue)
+        while queue:
+            x, y = queue.popleft()
+            for place in ((x + dx, y + dy) for dx, dy in ways):
+                if place not in self.known:
+                    return place
+                if place in self.enterable and place not in reached:
+                    reached.add(place)
+                    queue.append(place)
+        return None
 
 
 def _offset(cell: int, size: int) -> tuple[int, int]:

@@ -169,5 +169,5 @@ class Varied(BabyAI):
 def _describe(positions: Positions, mission: str, image: bytes, size: int) -> str:
     """Returns the context of one observation, whose square image is given as bytes."""
     things = sorted(things_in(image, size), key=lambda thing: thing.distance)
-    seen = [f"{with_article(thing.name)} is {place_of(thing, positions)}." for thing in things]
+    seen = [f"{with_article(thing.name)} is {place_of(thing.place, positions)}." for thing in things]
     return " ".join([f"Mission: {mission}.", *(seen or ["Nothing is in sight."])])
