@@ -12,6 +12,7 @@ from cotutor.config import PlanConfig, PPOConfig, TrainConfig
 from cotutor.evaluation import student_actor
 from cotutor.plans.manager import PlanBuffer
 from cotutor.plans.subgoals import NUMBERS, SUBGOALS, offered
+from cotutor.tasks.base import OFFERED
 from cotutor.train import build
 
 
@@ -48,9 +49,10 @@ def test_what_is_not_offered_is_never_chosen(pair):
         probabilities_A = student({name: value[None] for name, value in observation.items()}, [info["context"]], [env])[
             0
         ]
-        possible = {NUMBERS[subgoal] for subgoal in offered(env.seen).difference(env.tried)}
+        possible = set(np.flatnonzero(observation[OFFERED]))
+        assert possible <= {NUMBERS[subgoal] for subgoal in offered(env.seen)}
         assert set(np.flatnonzero(probabilities_A)) == possible
-        observation, _, terminated, truncated, info = env.step(min(possible))
+        observation, _, terminated, truncated, info = env.step(int(min(possible)))
         if terminated or truncated:
             break
 
