@@ -155,6 +155,17 @@ def test_what_lies_before_a_door_is_told_while_the_door_matters(plan):
     assert "blocks" not in plan.describe({**barred, "mission": "pick up the red ball"})
 
 
+def test_of_many_doors_those_that_can_be_opened_are_told(plan):
+    near, far = thing("blue door", 1, 0, "open"), thing("red door", 3, 0, "open")
+    lacking = {"done": (), "tried": (), "mission": "pick up the green box"}
+    one_closed = plan.describe({**lacking, "seen": seen(near, far, thing("grey door", 5, 0, "closed"))})
+    assert "The grey door is closed." in one_closed
+    assert "open" not in one_closed
+    all_open = plan.describe({**lacking, "seen": seen(near, far)})
+    assert "The blue door is open." in all_open
+    assert "red door" not in all_open
+
+
 def test_a_mission_of_several_parts_is_told_with_what_was_done(plan):
     env = facing_a_thing(plan)
     ahead = env.seen.ahead

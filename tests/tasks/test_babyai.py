@@ -112,6 +112,12 @@ def test_doors_have_states(locked: BabyAI) -> None:
         assert f"The {state} red door is ahead on the right." in context
 
 
+def test_of_two_doors_of_one_colour_the_closed_one_is_to_be_opened(locked: BabyAI) -> None:
+    doors = ("open red door", 2, 1), ("closed red door", 4, -1)
+    assert "The closed red door is ahead on the left." in locked.describe(view(*doors, mission="open the red door"))
+    assert "The open red door is ahead on the right." in locked.describe(view(*doors, mission="go to the red door"))
+
+
 def test_keys_and_doors_help_to_what_is_out_of_sight(locked: BabyAI) -> None:
     mission = "pick up the grey box"
     context = locked.describe(view(("locked blue door", 3, 0), ("blue key", 1, -1), mission=mission))

@@ -85,6 +85,39 @@ def test_a_room_seen_whole_has_no_frontier_and_a_closed_door_hides_one():
     assert seen[-1].frontier is None
 
 
+def nearest_unseen(level, known: set[tuple[int, int]]) -> set[tuple[int, int]]:
+    """The unseen cells that the fewest steps lead to, over free cells that were seen; places are the simulator's."""
+    reached = edge = {tuple(map(int, level.agent_pos))}
+    while edge:
+        near = {(x + dx, y + dy) for x, y in edge for dx, dy in ((0, 1), (1, 0), (0, -1), (-1, 0))} - reached
+        if near - known:
+            return near - known
+        edge = {place for place in near if level.grid.get(*place) is None or level.grid.get(*place).can_overlap()}
+        reached = reached | edge
+    return set()
+
+
+def test_the_frontier_is_the_nearest_unseen_cell():
+    env = BabyAI("babyai:GoToObjMaze", memory=True).make_env()
+    draws, met = np.random.default_rng(0), 0
+    for seed in range(4):
+        observation, _ = env.reset(seed=seed)
+        level, known = env.unwrapped, set()
+        for _ in range(80):
+            _, visible = level.gen_obs_grid()
+            places = [(x, y) for x in range(level.width) for y in range(level.height)]
+            known |= {place for place in places if (view := level.relative_coords(*place)) and visible[view]}
+            frontier, nearest = observation["seen"].frontier, nearest_unseen(level, known)
+            if frontier is None:
+                assert not nearest
+            else:
+                right, back = frontier
+                assert tuple(level.agent_pos - back * level.dir_vec + right * level.right_vec) in nearest
+                met += 1
+            observation, *_ = env.step(int(draws.choice(6, p=[0.2, 0.1, 0.4, 0, 0, 0.3])))
+    assert met > 100
+
+
 def test_places_behind_are_told():
     task = BabyAI("babyai:GoToLocal", memory=True)
     env = task.make_env()

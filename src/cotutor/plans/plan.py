@@ -28,7 +28,7 @@ from cotutor.plans.subgoals import (
 from cotutor.plans.worker import Observation as Told
 from cotutor.plans.worker import Segment, Worker
 from cotutor.stateful import Stateful
-from cotutor.tasks.babyai import BabyAI, wanted
+from cotutor.tasks.babyai import BabyAI, wanted, with_article
 from cotutor.tasks.base import OFFERED, Observation, SpokenEnv, Task
 from cotutor.tasks.scene import Scene
 from cotutor.tasks.seen import Seen, Thing
@@ -110,6 +110,8 @@ class Plan(Task):
         doors = [thing for thing in seen.things if thing.type == "door"]
         locks = {door.colour for door in doors if door.state == "locked"}
         to_open = [door for door in doors if missing or any(want.matches(door) for want in wants)]
+        # of many doors those that can be opened count: in a maze every context would be another
+        told = [door for door in to_open if door.state != "open"] or to_open[:1]
         barriers = [
             *((door, barring) for door in to_open if (barring := seen.blocking(door))),
             *filter(None, (seen.barrier(thing) for thing in seen.things if any(want.matches(thing) for want in wants))),
@@ -117,8 +119,8 @@ class Plan(Task):
         located = [thing for thing in seen.things if any(want.side and want.names(thing) for want in wants)]
         known = [
             *(f"The {want.phrase} was not seen yet." for want in missing),
-            *(f"There is a {thing.adjective}{thing.name} {' and '.join(thing.sides)}." for thing in located),
-            *(f"The {door.name} is {door.state}." for door in to_open if door not in located),
+            *(_there(thing) for thing in located),
+            *(f"The {door.name} is {door.state}." for door in told if door not in located),
             *(f"The {barring.name} blocks the {door.name}." for door, barring in barriers),
             *(f"There is a {thing.name}." for thing in seen.things if thing.type == "key" and thing.colour in locks),
         ]
@@ -163,6 +165,10 @@ class Plan(Task):
 
     def expert_action(self, env: gym.Env[Any, Any]) -> int:
         return NUMBERS[parse(env.unwrapped, env.get_wrapper_attr("seen"))]
+
+
+def _there(thing: Thing) -> str:
+    return f"There is {with_article(thing.adjective + thing.name).lower()} {' and '.join(thing.sides)}."
 
 
 class PlannedEnv(gym.Wrapper[Any, int, Any, int], Stateful):
