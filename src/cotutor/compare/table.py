@@ -150,7 +150,7 @@ def _share(results: Results, measure: str) -> str:
         return "not known yet"
     matched = [f"“{claim.other}”" for claim in claims if claim.verdict != "ahead"]
     if matched:
-        names = "any control" if len(matched) == len(claims) > 1 else " and ".join(matched)
+        names = "any control" if len(matched) == len(claims) > 1 else listed(matched)
         return f"none is shown (not ahead of {names})"
     return signed(min((claim.difference for claim in claims), key=lambda found: found.value))
 
