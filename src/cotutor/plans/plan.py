@@ -39,6 +39,7 @@ EMPTY_HANDED = "You carry nothing."
 WORKER_DRAWS = 1
 """Keeps the worker's draws apart from those of whoever plans, and of the level, under the same seed."""
 CARRIED = re.compile(r"You carry [^.]*\.")
+VAIN = re.compile(r"Tried in vain: [^.]*\. ")
 COMPOUND = re.compile(r"\b(then|and|after)\b")
 """Words of missions of several parts, where what to do next depends on what was done."""
 DONE = 4
@@ -82,8 +83,8 @@ class Plan(Task):
 
     def arrays(self, observation: Observation) -> dict[str, NDArray[Any]]:
         mask_A = np.zeros(len(SUBGOALS), dtype=np.float32)
-        found = offered(observation["seen"])
-        found = found.difference(observation["tried"]) or found
+        found, tried = offered(observation["seen"]), observation["tried"]
+        found = found.difference(tried) or found.difference(tried[-1:]) or found
         mask_A[[NUMBERS[subgoal] for subgoal in found]] = 1.0
         return {OFFERED: mask_A}
 
@@ -94,13 +95,12 @@ class Plan(Task):
         return observation["mission"]
 
     def describe(self, observation: Observation) -> str:
-        tried: tuple[Subgoal, ...] = observation["tried"]
-        latest = [f"Tried in vain: {tried[-1].phrase}."] if tried else []
+        latest = [f"Tried in vain: {subgoal.phrase}." for subgoal in observation["tried"][-1:]]
         # the mission comes last, next to what is to be said about it (lab notes)
-        return " ".join([*self.known(observation), *latest, f"Mission: {observation['mission']}."])
+        return " ".join([*observation["told"], *latest, f"Mission: {observation['mission']}."])
 
-    def known(self, observation: Observation) -> list[str]:
-        """Returns what a context tells of the world, in sentences."""
+    def tell(self, observation: Observation) -> tuple[str, ...]:
+        """Returns the sentences of a context that are about the world."""
         seen: Seen = observation["seen"]
         mission = observation["mission"]
         wants = wanted(mission)
@@ -109,24 +109,26 @@ class Plan(Task):
         missing = [want for want in wants if not any(map(want.matches, at_hand))]
         doors = [thing for thing in seen.things if thing.type == "door"]
         locks = {door.colour for door in doors if door.state == "locked"}
-        to_open = [door for door in doors if missing or any(want.matches(door) for want in wants)]
-        # of many doors those that can be opened count: in a maze every context would be another
-        told = [door for door in to_open if door.state != "open"] or to_open[:1]
+        named = [door for door in doors if any(want.matches(door) for want in wants)]
+        bearing = doors if missing else named
+        # of many doors an open one is told only if it is named or none is closed: in a maze every context was another
+        closed = [door for door in bearing if door.state != "open" or door in named]
+        doors = closed or sorted(bearing, key=lambda door: door.name)[:1]
         barriers = [
-            *((door, barring) for door in to_open if (barring := seen.blocking(door))),
+            *((door, barring) for door in bearing if (barring := seen.blocking(door))),
             *filter(None, (seen.barrier(thing) for thing in seen.things if any(want.matches(thing) for want in wants))),
         ]
         located = [thing for thing in seen.things if any(want.side and want.names(thing) for want in wants)]
-        known = [
+        sentences = [
             *(f"The {want.phrase} was not seen yet." for want in missing),
             *(_there(thing) for thing in located),
-            *(f"The {door.name} is {door.state}." for door in told if door not in located),
+            *(f"The {door.name} is {door.state}." for door in doors if door not in located),
             *(f"The {barring.name} blocks the {door.name}." for door, barring in barriers),
             *(f"There is a {thing.name}." for thing in seen.things if thing.type == "key" and thing.colour in locks),
         ]
         parts = dict.fromkeys(observation["done"]) if COMPOUND.search(mission) else {}
         done = [f"Done: {', '.join(subgoal.phrase for subgoal in [*parts][-DONE:])}."] if parts else []
-        return [carried, *dict.fromkeys(sorted(known)), *done]
+        return (carried, *dict.fromkeys(sorted(sentences)), *done)
 
     def _load(self, mission: str, seen: Seen) -> str:
         """Returns what is carried, by name if the mission names it, or if it is a key and there is a door."""
@@ -151,7 +153,7 @@ class Plan(Task):
 
         At first hardly anything is carried, and what can only be said with full hands must be calibrated, too.
         """
-        emptied = [CARRIED.sub(EMPTY_HANDED, context) for context in contexts]
+        emptied = [CARRIED.sub(EMPTY_HANDED, VAIN.sub("", context)) for context in contexts]
         laden = [
             CARRIED.sub(f"You carry the {name}.", text) for text, name in zip(emptied, cycle(THINGS), strict=False)
         ]
@@ -184,12 +186,13 @@ class PlannedEnv(gym.Wrapper[Any, int, Any, int], Stateful):
     Attributes:
         pursuit: The pursuit under way, or made already and not told yet.
         done: The subgoals achieved in the episode, in their order.
-        known: What the context last told of the world.
-        tried: The subgoals pursued in vain since that changed. They are not offered again, unless nothing else is:
-            who plans may not know that they fail, least of all a teacher that was always right elsewhere (lab notes).
+        told: What the context last told of the world.
+        tried: The subgoals pursued in vain since that changed, the latest one last. They are not offered again, unless
+            nothing else is: who plans may not know that they fail, least of all a teacher that was always right
+            elsewhere (lab notes).
     """
 
-    changes = ("env", "draws", "done", "known", "tried")
+    changes = ("env", "draws", "done", "told", "tried")
 
     def __init__(self, plan: Plan, learning: bool) -> None:
         # an observation with a subgoal in the mission's place is spoken like any other; the steps are taken below that
@@ -203,7 +206,7 @@ class PlannedEnv(gym.Wrapper[Any, int, Any, int], Stateful):
         self.observation_space = gym.spaces.Dict({**plan.array_spaces(), "context": self.words.space})
         self.draws = np.random.default_rng()
         self.done: tuple[Subgoal, ...] = ()
-        self.known: list[str] = []
+        self.told: tuple[str, ...] = ()
         self.tried: tuple[Subgoal, ...] = ()
 
     @property
@@ -212,7 +215,7 @@ class PlannedEnv(gym.Wrapper[Any, int, Any, int], Stateful):
         return self.observation["seen"]
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
-        self.pursuit, self.done, self.known, self.tried = None, (), [], ()
+        self.pursuit, self.done, self.told, self.tried = None, (), (), ()
         if seed is not None:
             self.draws = np.random.default_rng((seed, WORKER_DRAWS))
         self.observation, info = self.env.reset(seed=seed, options=options)
@@ -224,8 +227,8 @@ class PlannedEnv(gym.Wrapper[Any, int, Any, int], Stateful):
         pursuit, self.pursuit = cast(Pursuit, self.pursuit), None
         if self.learning:
             self.plan.worker.keep(pursuit.segment)
-        if not pursuit.achieved:
-            self.tried = (*self.tried, pursuit.subgoal)
+        others = tuple(subgoal for subgoal in self.tried if subgoal != pursuit.subgoal)
+        self.tried = (*others, pursuit.subgoal) if pursuit.is_in_vain(self.seen) else others
         info = pursuit.info | {"duration": pursuit.duration, "achieved": pursuit.achieved}
         return *self._speak(info)[:1], pursuit.total, pursuit.terminated, pursuit.truncated, info
 
@@ -265,11 +268,10 @@ class PlannedEnv(gym.Wrapper[Any, int, Any, int], Stateful):
         return self.instructed.speak({**self.observation, "mission": told})[0]
 
     def _speak(self, info: dict[str, Any]) -> tuple[Told, dict[str, Any]]:
-        observed = {**self.observation, "done": self.done}
-        known = self.plan.known(observed)
-        if known != self.known:
-            self.known, self.tried = known, ()
-        observed["tried"] = self.tried
+        told = self.plan.tell({**self.observation, "done": self.done})
+        if told != self.told:
+            self.told, self.tried = told, ()
+        observed = {**self.observation, "told": told, "tried": self.tried}
         info["context"] = self.plan.describe(observed)
         arrays = self.plan.arrays(observed)
         return {**arrays, "context": self.words.encode(info["context"])}, info
@@ -302,6 +304,12 @@ class Pursuit:
     terminated: bool = False
     truncated: bool = False
     info: dict[str, Any] = field(default_factory=dict)
+
+    def is_in_vain(self, now: Seen) -> bool:
+        """Tells whether nothing came of it: not achieved, nothing new seen, and nearer to nothing than at the start."""
+        nearer = potential(self.subgoal, now) > potential(self.subgoal, self.start)
+        ended = self.achieved or self.terminated or self.truncated
+        return not (ended or nearer or now.cells > self.start.cells)
 
 
 def pursue(envs: Sequence[PlannedEnv], actions: Iterable[int]) -> None:

@@ -3,21 +3,20 @@
 All of it is judged by what the agent has seen and holds (:class:`cotutor.tasks.seen.Seen`), never by the simulator.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
 from minigrid.core.constants import COLOR_NAMES
 
-from cotutor.tasks.seen import HEADINGS, PORTABLE, Place, Seen, Thing
+from cotutor.tasks.seen import EXPLORE, HEADINGS, PORTABLE, Place, Seen, Thing
 
-GO, PICK_UP, PUT, OPEN, DROP, EXPLORE, MISSION = (
+GO, PICK_UP, PUT, OPEN, DROP, MISSION = (
     "go to the",
     "pick up the",
     "put it next to the",
     "open the",
     "drop it",
-    "explore",
     "finish the mission",
 )
 STEP, FAR = 0.03, 16
@@ -44,8 +43,8 @@ class Subgoal:
         return f"{self.verb} {self.name}".strip()
 
     def names(self, thing: Thing) -> bool:
-        """Tells whether ``thing`` is what the subgoal is about; an open door cannot be opened."""
-        return thing.name == self.name and not (self.verb == OPEN and thing.state == "open")
+        """Tells whether ``thing`` is what the subgoal is about."""
+        return thing.name == self.name
 
 
 THINGS = tuple(f"{colour} {kind}" for kind, colour in product(PORTABLE, COLOR_NAMES))
@@ -84,9 +83,14 @@ def offered(seen: Seen) -> set[Subgoal]:
             found.add(Subgoal(GO, thing.name))
         if thing.type in PORTABLE:
             found.add(Subgoal(PICK_UP if seen.carried is None else PUT, thing.name))
-        if thing.type == "door" and (thing.state == "closed" or (thing.state == "locked" and has_key(seen, thing))):
+        if can_open(seen, thing):
             found.add(Subgoal(OPEN, thing.name))
     return found & NUMBERS.keys()
+
+
+def can_open(seen: Seen, thing: Thing) -> bool:
+    """Tells whether something is a door that the agent can open as it is."""
+    return thing.state == "closed" or (thing.state == "locked" and has_key(seen, thing))
 
 
 def has_key(seen: Seen, door: Thing) -> bool:
@@ -122,7 +126,7 @@ def _opened(subgoal: Subgoal, start: Seen, now: Seen) -> bool:
     """
     open_then = {thing.start for thing in start.things if thing.state == "open"}
     door = now.ahead
-    return door is not None and (door.name, door.state) == (subgoal.name, "open") and door.start not in open_then
+    return door is not None and subgoal.names(door) and door.state == "open" and door.start not in open_then
 
 
 def _next_to(subgoal: Subgoal, now: Seen) -> bool:
@@ -148,18 +152,21 @@ def potential(subgoal: Subgoal, seen: Seen) -> float:
     giving up, where the potential counts as zero, costs what was gained; a negative one paid for any end until the
     critic knew better (lab notes).
     """
-    goals = set(_leads_to(subgoal, seen))
+    goals = _goals(subgoal, seen)
     return STEP * (FAR - _actions_until_facing(goals, seen.blocked)) if goals else 0.0
 
 
-def _leads_to(subgoal: Subgoal, seen: Seen) -> Iterable[Place]:
+def _goals(subgoal: Subgoal, seen: Seen) -> set[Place]:
     """Returns the places any of which one has to face to achieve a subgoal, none where nobody knows."""
-    if subgoal.verb == EXPLORE and seen.frontier is not None:
-        return (seen.frontier,)
-    named = next((thing for thing in seen.things if subgoal.names(thing)), None)
-    if named is None:
-        return ()
-    return set(_beside(named.place)) - seen.blocked if subgoal.verb == PUT else (named.place,)
+    if subgoal.verb == EXPLORE:
+        return set() if seen.frontier is None else {seen.frontier}
+    meant = (thing for thing in seen.things if subgoal.names(thing))
+    if subgoal.verb == OPEN:
+        meant = (thing for thing in meant if can_open(seen, thing))
+    nearest = next(meant, None)
+    if nearest is None:
+        return set()
+    return set(_beside(nearest.place)) - seen.blocked if subgoal.verb == PUT else {nearest.place}
 
 
 def _beside(place: Place) -> Iterator[Place]:

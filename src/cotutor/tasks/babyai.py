@@ -26,7 +26,7 @@ from cotutor.errors import UserError
 from cotutor.tasks.babyai_expert import GuidedEnv, right_actions
 from cotutor.tasks.base import Observation, Task
 from cotutor.tasks.scene import Item, Scene
-from cotutor.tasks.seen import FREE, PORTABLE, SIDES, Place, Remembering, Seen, Thing, things_in
+from cotutor.tasks.seen import EXPLORE, FREE, PORTABLE, SIDES, Place, Remembering, Seen, Thing, things_in
 from cotutor.tasks.variations import make_level, split
 from cotutor.types import Option
 
@@ -62,7 +62,7 @@ VOCABULARY = tuple(
         """,
     )
 )
-REMEMBERED = ("back", "drop", "explore", "it")
+REMEMBERED = ("back", "drop", EXPLORE, "it")
 """Words that come up only where the agent remembers what it saw, or is instructed by a plan."""
 
 
@@ -272,7 +272,7 @@ def _describe(style: Style, mission: str, image: bytes, size: int, seen: Seen | 
         things, carried = list(seen.things), seen.carried
     meant = {want: _meant(want, mission, things) for want in wanted(mission)}
     found = {
-        want: next(iter(named), None)
+        want: named[0] if named else None
         for want, named in meant.items()
         if named or carried is None or not want.matches(carried)
     }
@@ -287,7 +287,7 @@ def _describe(style: Style, mission: str, image: bytes, size: int, seen: Seen | 
     text = [f"Mission: {mission or 'none'}."]
     text += [f"{name} is {place_of(thing.place, style.positions)}." for thing, name in sentences.items()]
     text += [f"The {want.phrase} is not in sight." for want in missing]
-    if missing or not found:
+    if missing or mission == EXPLORE:
         text += _room(style, image, size, seen)
     if carried is not None:
         text += _load(style, mission, carried)
@@ -312,14 +312,17 @@ def wanted(mission: str) -> tuple[Wanted, ...]:
 
 
 def _meant(want: Wanted, mission: str, things: Sequence[Thing]) -> list[Thing]:
-    """Returns what may be meant, in their order; of doors that are to be opened only closed ones, if there are any."""
+    """Returns what may be meant, in their order; where the mission opens doors only closed ones, if there are any."""
     named = [thing for thing in things if want.matches(thing)]
     closed = [thing for thing in named if thing.state != "open"] if OPENS.search(mission) else []
     return closed or named
 
 
 def _map(seen: Seen, mission: str) -> NDArray[np.uint8]:
-    """Returns, flat, what is known around the agent: what blocks, where the first thing named is, and the others."""
+    """Returns, flat, what is known around the agent: what blocks, where the first thing named is, and the others.
+
+    Who explores sees in place of the first thing where the nearest unseen cell is.
+    """
     layers = np.zeros((3, MAP, MAP), dtype=np.uint8)
 
     def mark(layer: int, place: Place) -> None:
@@ -329,6 +332,8 @@ def _map(seen: Seen, mission: str) -> NDArray[np.uint8]:
 
     for place in seen.blocked:
         mark(0, place)
+    if mission == EXPLORE and seen.frontier is not None:
+        mark(1, seen.frontier)
     for number, want in enumerate(wanted(mission)):
         for thing in _meant(want, mission, seen.things):
             mark(min(number, 1) + 1, thing.place)

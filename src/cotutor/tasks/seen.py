@@ -18,6 +18,9 @@ HEADINGS = ((0, -1), (1, 0), (0, 1), (-1, 0))
 SIDES = {"front": "in front of you", "behind": "behind you", "left": "on your left", "right": "on your right"}
 """What missions say of where something was when the agent started, by minigrid's names."""
 
+EXPLORE = "explore"
+"""The instruction to see more of the world."""
+
 Place = tuple[int, int]
 """A cell as (x, y): steps to the right of the agent and steps back, it being at (0, 0) and heading for (0, -1)."""
 
