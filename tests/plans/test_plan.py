@@ -7,7 +7,19 @@ import pytest
 
 from cotutor.config import PlanConfig, PPOConfig, TrainConfig
 from cotutor.plans.plan import EMPTY_HANDED, Plan, PlannedEnv, PlannedVecEnv, pursue
-from cotutor.plans.subgoals import DROP, EXPLORE, GO, MISSION, NUMBERS, PICK_UP, PUT, SUBGOALS, Subgoal, offered, potential
+from cotutor.plans.subgoals import (
+    DROP,
+    EXPLORE,
+    GO,
+    MISSION,
+    NUMBERS,
+    PICK_UP,
+    PUT,
+    SUBGOALS,
+    Subgoal,
+    offered,
+    potential,
+)
 from cotutor.tasks import make_task
 from cotutor.tasks.babyai import DROP as DROPS
 from cotutor.tasks.babyai import PICK_UP as PICKS_UP

@@ -99,6 +99,18 @@ def test_picking_up_is_holding_the_right_thing():
     assert spoilt(Subgoal(PICK_UP, "red ball"), NOTHING, seen(carried="red box"))
 
 
+def test_exploring_leads_to_the_nearest_unseen_cell():
+    assert potential(Subgoal(EXPLORE), seen(frontier=(0, -4))) == pytest.approx(STEP * (FAR - 3))
+    assert potential(Subgoal(EXPLORE), seen(frontier=(0, 1))) == pytest.approx(STEP * (FAR - 2))  # two turns
+
+
+def test_a_door_without_its_key_leads_nowhere():
+    doors = thing("blue door", 1, 0, "locked"), thing("blue door", 4, 0, "closed")
+    far = potential(Subgoal(OPEN, "blue door"), seen(*doors))
+    assert far < potential(Subgoal(OPEN, "blue door"), seen(*doors, carried="blue key"))
+    assert potential(Subgoal(OPEN, "blue door"), seen(doors[0])) == 0
+
+
 def test_of_two_doors_of_one_colour_the_one_that_is_open_already_is_not_opened():
     def doors(other: str, forward: int) -> tuple[Thing, Thing]:
         return (

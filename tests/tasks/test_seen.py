@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cotutor.tasks.babyai import BabyAI, wanted
+from cotutor.tasks.babyai import MAP, BabyAI, place_of, wanted
 from cotutor.tasks.seen import SeenMap
 
 
@@ -116,6 +116,20 @@ def test_the_frontier_is_the_nearest_unseen_cell():
                 met += 1
             observation, *_ = env.step(int(draws.choice(6, p=[0.2, 0.1, 0.4, 0, 0, 0.3])))
     assert met > 100
+
+
+def test_who_explores_reads_and_sees_where_there_is_more():
+    task = BabyAI("babyai:UnlockPickup", memory=True)
+    env = task.make_env()
+    exploring = {**env.reset(seed=3)[0], "mission": "explore"}
+    right, back = exploring["seen"].frontier
+    assert f"There is more room {place_of((right, back), 'coarse')}." in task.describe(exploring)
+    shown = np.argwhere(task.arrays(exploring)["map"].reshape(3, MAP, MAP)[1])
+    assert shown.tolist() == [[right + MAP // 2, back + MAP // 2]]
+    assert "more room" not in task.describe({**exploring, "mission": "drop it"})
+    for _ in range(4):
+        observation, *_ = env.step(1)
+    assert "more room" not in task.describe({**observation, "mission": "explore"})
 
 
 def test_places_behind_are_told():
