@@ -47,3 +47,13 @@ def test_what_lies_behind_an_open_door_is_taken_away_if_the_way_leads_through_it
 
 def test_a_key_before_its_own_door_is_the_key(level):
     assert parse(level, seen(thing("blue key", 1, 0), DOOR)) == Subgoal(PICK_UP, "blue key")
+
+
+def test_of_two_doors_of_one_colour_the_closed_one_is_opened():
+    env: gym.Env = make_task("babyai:OpenDoor").make_env()
+    env.reset(seed=0)
+    wanted = env.unwrapped.instrs.desc
+    name = f"{wanted.color or 'blue'} door"
+    opened, before, closed = thing(name, 2, 0, "open"), thing("red ball", 1, 0), thing(name, 5, 0, "closed")
+    assert parse(env.unwrapped, seen(before, opened, closed)) == Subgoal(OPEN, name)
+    assert parse(env.unwrapped, seen(opened)) == Subgoal(EXPLORE)

@@ -19,14 +19,15 @@ def parse(level: Any, seen: Seen) -> Subgoal:
     part = remaining(level.instrs)[0]
     if isinstance(part, PutNextInstr):
         return _put(seen, part)
-    target = _find(seen, part.desc)  # pyright: ignore[reportAttributeAccessIssue]
+    opens = isinstance(part, OpenInstr)
+    target = _find(seen, part.desc, opens)  # pyright: ignore[reportAttributeAccessIssue]
     if target is None:
         return _discover(seen)
     if barrier := seen.barrier(target):
         return _take(seen, barrier[1])
     if isinstance(part, PickupInstr):
         return _take(seen, target)
-    return _unlock(seen, target) if isinstance(part, OpenInstr) else Subgoal(GO, target.name)
+    return _unlock(seen, target) if opens else Subgoal(GO, target.name)
 
 
 def _put(seen: Seen, part: PutNextInstr) -> Subgoal:
@@ -46,8 +47,10 @@ def _matches(thing: Thing, description: Any) -> bool:
     return there and description.type in (None, thing.type) and description.color in (None, thing.colour)
 
 
-def _find(seen: Seen, description: Any) -> Thing | None:
-    return next((thing for thing in seen.things if _matches(thing, description)), None)
+def _find(seen: Seen, description: Any, opens: bool = False) -> Thing | None:
+    """Returns the nearest thing that is described, and if it is to be opened is not open."""
+    meant = (thing for thing in seen.things if _matches(thing, description))
+    return next((thing for thing in meant if not (opens and thing.state == "open")), None)
 
 
 def _discover(seen: Seen) -> Subgoal:

@@ -113,7 +113,7 @@ class Plan(Task):
         bearing = doors if missing else named
         # of many doors an open one is told only if it is named or none is closed: in a maze every context was another
         closed = [door for door in bearing if door.state != "open" or door in named]
-        doors = closed or sorted(bearing, key=lambda door: door.name)[:1]
+        shown = closed or sorted(bearing, key=lambda door: door.name)[:1]
         barriers = [
             *((door, barring) for door in bearing if (barring := seen.blocking(door))),
             *filter(None, (seen.barrier(thing) for thing in seen.things if any(want.matches(thing) for want in wants))),
@@ -122,7 +122,7 @@ class Plan(Task):
         sentences = [
             *(f"The {want.phrase} was not seen yet." for want in missing),
             *(_there(thing) for thing in located),
-            *(f"The {door.name} is {door.state}." for door in doors if door not in located),
+            *(f"The {door.name} is {door.state}." for door in shown if door not in located),
             *(f"The {barring.name} blocks the {door.name}." for door, barring in barriers),
             *(f"There is a {thing.name}." for thing in seen.things if thing.type == "key" and thing.colour in locks),
         ]
