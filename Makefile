@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := runs/$(shell date +%Y%m%d-%H%M%S)
 CHECKED := .
-CLIMBERS := mutual one-way "mutual, uniform planner" "mutual, random planner" "mutual, oracle planner" ppo
+CLIMBERS := mutual one-way "mutual, uniform planner" "mutual, random planner" "mutual, bag-of-words planner" \
+	"mutual, oracle planner" ppo
 
 .PHONY: setup run test test-all check docs bench experiments clean
 
@@ -70,9 +71,9 @@ bench: setup
 
 experiments: setup
 	for recipe in controls varied paper depth plans unlock generalise asking graduate bad-teachers examples/kitchen.yaml; do $(BIN)/cotutor compare $$recipe || exit 1; done
-	for seed in 5 6 7 8 9; do for method in $(CLIMBERS); do \
-		$(BIN)/cotutor climb babyai --method "$$method" --seed $$seed --keep results/climb || exit 1; \
-	done; done
+	for ladder in babyai locks; do for seed in 5 6 7 8 9; do for method in $(CLIMBERS); do \
+		$(BIN)/cotutor climb $$ladder --method "$$method" --seed $$seed --keep results/$$ladder || exit 1; \
+	done; done; done
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache
