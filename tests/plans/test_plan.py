@@ -141,7 +141,7 @@ def test_a_context_tells_what_is_carried_only_if_it_bears(plan):
     ahead = env.seen.ahead
     assert ahead is not None
     assert EMPTY_HANDED in context_of(plan, env.observation)
-    env.observation = {**env.env.step(PICKS_UP)[0]}
+    env.observation = env.env.step(PICKS_UP)[0]
     named = {**env.observation, "mission": f"put the {ahead.name} next to the red door"}
     assert f"You carry the {ahead.name}." in context_of(plan, named)
     other = {**env.observation, "mission": "open the red door"}

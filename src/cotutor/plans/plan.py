@@ -112,8 +112,8 @@ class Plan(Task):
         named = [door for door in doors if any(want.matches(door) for want in wants)]
         bearing = doors if missing else named
         # of many doors an open one is told only if it is named or none is closed: in a maze every context was another
-        closed = [door for door in bearing if door.state != "open" or door in named]
-        shown = closed or sorted(bearing, key=lambda door: door.name)[:1]
+        shown = [door for door in bearing if door.state != "open" or door in named]
+        shown = shown or sorted(bearing, key=lambda door: door.name)[:1]
         barriers = [
             *((door, barring) for door in bearing if (barring := seen.blocking(door))),
             *filter(None, (seen.barrier(thing) for thing in seen.things if any(want.matches(thing) for want in wants))),

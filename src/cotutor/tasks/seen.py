@@ -203,17 +203,16 @@ class SeenMap:
     def seen(self) -> Seen:
         """Returns what is known, with places relative to the agent."""
         (fx, fy), (rx, ry) = HEADINGS[self.heading], HEADINGS[(self.heading + 1) % 4]
-        things = []
-        for (x, y), thing in self.objects.items():
-            dx, dy = x - self.x, y - self.y
-            start = self.origins.get((x, y), (x, y))
-            things.append(replace(thing, forward=dx * fx + dy * fy, right=dx * rx + dy * ry, start=start))
-        nearest_first = tuple(sorted(things, key=lambda thing: thing.distance))
 
         def relative(place: Place) -> Place:
             dx, dy = place[0] - self.x, place[1] - self.y
             return dx * rx + dy * ry, -dx * fx - dy * fy
 
+        things = []
+        for place, thing in self.objects.items():
+            right, back = relative(place)
+            things.append(replace(thing, forward=-back, right=right, start=self.origins.get(place, place)))
+        nearest_first = tuple(sorted(things, key=lambda thing: thing.distance))
         blocked = frozenset(map(relative, self.known - self.enterable))
         carried = None if self.carried is None else replace(self.carried, start=self.carried_from)
         unseen = self._frontier()
