@@ -4,7 +4,7 @@ from typing import Any
 
 from minigrid.envs.babyai.core.verifier import OpenInstr, PickupInstr, PutNextInstr
 
-from cotutor.plans.subgoals import DROP, EXPLORE, GO, OPEN, PICK_UP, PUT, Subgoal, has_key
+from cotutor.plans.subgoals import DROP, EXPLORE, GO, OPEN, PICK_UP, PUT, Subgoal, can_open
 from cotutor.tasks.babyai_expert import remaining
 from cotutor.tasks.seen import SIDES, Seen, Thing
 
@@ -63,7 +63,7 @@ def _unlock(seen: Seen, door: Thing) -> Subgoal:
     """Returns what leads to a door's being open: away with what lies before it, then the key, then the door."""
     if barring := seen.blocking(door):
         return _take(seen, barring)
-    if door.state != "locked" or has_key(seen, door):
+    if can_open(seen, door):
         return Subgoal(OPEN, door.name)
     found = next((thing for thing in seen.things if thing.name == f"{door.colour} key"), None)
     return _take(seen, found) if found else Subgoal(EXPLORE)

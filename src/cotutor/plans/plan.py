@@ -109,14 +109,14 @@ class Plan(Task):
         missing = [want for want in wants if not any(map(want.matches, at_hand))]
         doors = [thing for thing in seen.things if thing.type == "door"]
         locks = {door.colour for door in doors if door.state == "locked"}
-        named = [door for door in doors if any(want.matches(door) for want in wants)]
-        bearing = doors if missing else named
+        named = [thing for thing in seen.things if any(want.matches(thing) for want in wants)]
+        bearing = doors if missing else [door for door in doors if door in named]
         # of many doors an open one is told only if it is named or none is closed: in a maze every context was another
         shown = [door for door in bearing if door.state != "open" or door in named]
         shown = shown or sorted(bearing, key=lambda door: door.name)[:1]
         barriers = [
             *((door, barring) for door in bearing if (barring := seen.blocking(door))),
-            *filter(None, (seen.barrier(thing) for thing in seen.things if any(want.matches(thing) for want in wants))),
+            *filter(None, map(seen.barrier, named)),
         ]
         located = [thing for thing in seen.things if any(want.side and want.names(thing) for want in wants)]
         sentences = [
@@ -307,9 +307,9 @@ class Pursuit:
 
     def is_in_vain(self, now: Seen) -> bool:
         """Tells whether nothing came of it: not achieved, nothing new seen, and nearer to nothing than at the start."""
-        nearer = potential(self.subgoal, now) > potential(self.subgoal, self.start)
-        ended = self.achieved or self.terminated or self.truncated
-        return not (ended or nearer or now.cells > self.start.cells)
+        if self.achieved or self.terminated or self.truncated or now.cells > self.start.cells:
+            return False
+        return self.potential <= potential(self.subgoal, self.start)
 
 
 def pursue(envs: Sequence[PlannedEnv], actions: Iterable[int]) -> None:

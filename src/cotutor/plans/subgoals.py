@@ -89,13 +89,9 @@ def offered(seen: Seen) -> set[Subgoal]:
 
 
 def can_open(seen: Seen, thing: Thing) -> bool:
-    """Tells whether something is a door that the agent can open as it is."""
-    return thing.state == "closed" or (thing.state == "locked" and has_key(seen, thing))
-
-
-def has_key(seen: Seen, door: Thing) -> bool:
-    """Tells whether the key of a door is carried."""
-    return seen.carried is not None and seen.carried.name == f"{door.colour} key"
+    """Tells whether something is a door that is closed, or locked with its key in hand."""
+    has_key = seen.carried is not None and seen.carried.name == f"{thing.colour} key"
+    return thing.state == "closed" or (thing.state == "locked" and has_key)
 
 
 def achieved(subgoal: Subgoal, start: Seen, before: Seen, now: Seen) -> bool:
@@ -124,9 +120,10 @@ def _opened(subgoal: Subgoal, start: Seen, now: Seen) -> bool:
 
     Where something was at first is what tells doors of one colour apart.
     """
-    open_then = {thing.start for thing in start.things if thing.state == "open"}
     door = now.ahead
-    return door is not None and subgoal.names(door) and door.state == "open" and door.start not in open_then
+    if door is None or not subgoal.names(door) or door.state != "open":
+        return False
+    return door.start not in {thing.start for thing in start.things if thing.state == "open"}
 
 
 def _next_to(subgoal: Subgoal, now: Seen) -> bool:
